@@ -1,0 +1,68 @@
+/*
+ * reader.h
+ *	  A reader: positions and watermark in a stream; one or more views hang on
+ *	  it and move together.  Stored in streamx.readers and streamx.progress.
+ */
+#ifndef SX_READER_H
+#define SX_READER_H
+
+#include "compat.h"
+
+#include "datatype/timestamp.h"
+#include "nodes/pg_list.h"
+
+typedef struct SxPartition
+{
+	int32		partition;
+	int64		start_offset;	/* where the reader began */
+	int64		stored_offset;	/* next_offset as loaded: what compare-and-set compares with */
+	int64		next_offset;
+	int64		event_time;		/* greatest event time accepted; DT_NOBEGIN: none */
+	bool		is_new;			/* no row in streamx.progress yet */
+	bool		is_changed;		/* must be saved, even with the same offset */
+
+	/* not stored: */
+	bool		at_end;			/* end of the log seen at next_offset */
+	bool		is_silent;		/* no row came for idle_timeout */
+} SxPartition;
+
+typedef struct SxReader
+{
+	int32		id;
+	Oid			stream;			/* relid */
+	const char *topic;			/* '' for streams fed by INSERT */
+	bool		paused;
+	int64		watermark;		/* TimestampTz; DT_NOBEGIN: none */
+	int			npartitions;
+	int			partitions_size;
+	SxPartition *partitions;
+	List	   *views;			/* OIDs, ascending, of views that hang on it */
+	MemoryContext context;
+} SxReader;
+
+/* Lock a stream, or a view, to the end of the transaction.  Take it before the snapshot. */
+extern void sx_lock_stream(Oid stream);
+extern bool sx_try_lock_stream(Oid stream);
+extern void sx_lock_view(Oid view);
+
+/* IDs of the readers of a stream, ascending. */
+extern List *sx_reader_list(Oid stream);
+
+/* Load a reader with its positions, in the current memory context; NULL when it is gone. */
+extern SxReader *sx_reader_load(int32 id);
+
+/* Make a reader row; returns its id. */
+extern int32 sx_reader_create(Oid stream, const char *topic);
+
+/* Find a partition, or add it with is_new set at start_offset. */
+extern SxPartition *sx_reader_partition(SxReader *reader, int32 partition);
+extern SxPartition *sx_reader_add_partition(SxReader *reader, int32 partition, int64 start_offset);
+
+/*
+ * Save the positions that changed and the watermark, by compare-and-set, in one
+ * statement.  An error (serialization_failure) when somebody else moved them.
+ * Sets stored_offset = next_offset.
+ */
+extern void sx_progress_save(SxReader *reader);
+
+#endif

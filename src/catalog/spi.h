@@ -1,0 +1,50 @@
+/*
+ * spi.h
+ *	  The single wrapper around SPI: statements of our own, run as the
+ *	  extension's owner with search_path = pg_catalog, pg_temp.
+ */
+#ifndef SX_SPI_H
+#define SX_SPI_H
+
+#include "compat.h"
+
+#include "executor/spi.h"
+
+/*
+ * Connect, become the extension's owner, fix the search_path.  Every sx_spi_begin needs
+ * its sx_spi_end; on an error transaction abort cleans up.
+ */
+typedef struct SxSpi
+{
+	Oid			save_userid;
+	int			save_sec_context;
+	int			save_nestlevel;
+} SxSpi;
+
+extern void sx_spi_begin(SxSpi *spi);
+extern void sx_spi_end(SxSpi *spi);
+
+/*
+ * Run a statement with parameters given as (type, value, is null) triples' arrays.
+ * Rows are in SPI_tuptable.  Plans are prepared once per backend and statement text
+ * (text must be a constant string).  Returns SPI_processed; an error unless SPI said it is fine.
+ */
+extern uint64 sx_spi_execute(const char *statement, int nargs, const Oid *types,
+							 const Datum *values, const bool *nulls, bool read_only);
+
+/* A one-off statement text (quoted by the caller with quote_identifier/quote_literal). */
+extern uint64 sx_spi_run(const char *statement);
+
+/* The OID of the role that owns the extension, and of schema streamx_internal / streamx. */
+extern Oid	sx_extension_owner(void);
+extern bool sx_extension_exists(void);
+extern Oid	sx_schema_oid(void);	/* streamx */
+
+/*
+ * Run something as role userid, in a restricted security context and with a
+ * fixed search_path: the pair brackets it.
+ */
+extern void sx_become(Oid userid, SxSpi *saved);
+extern void sx_unbecome(SxSpi *saved);
+
+#endif

@@ -1,0 +1,37 @@
+/*
+ * apply.h
+ *	  One micro-batch into all views of a reader.
+ */
+#ifndef SX_APPLY_H
+#define SX_APPLY_H
+
+#include "compat.h"
+
+#include "batch/batch.h"
+#include "catalog/reader.h"
+
+typedef struct SxApplyCounts
+{
+	int64		rows;			/* rows of the batch */
+	int64		dead_letters;
+	int64		late_rows;
+} SxApplyCounts;
+
+/* The columns of the stream that the reader's views need (union), palloc'd. */
+extern Bitmapset *sx_apply_columns(const SxReader *reader);
+
+/*
+ * Fold a batch into every view of the reader, store dead letters and late
+ * rows, and move the reader's event times and watermark in memory (the caller
+ * sets next_offset and at_end beforehand, and calls sx_progress_save after).
+ *
+ * The caller is in a transaction, holds the stream's lock and has an active
+ * snapshot taken under it.  With is_careful, each view runs in a
+ * subtransaction and data errors are bisected to their row, which on_error
+ * treats; a view that fails otherwise leaves with a reader of its own.
+ * Without, the first error is thrown: abort and repeat carefully.
+ */
+extern void sx_apply(SxReader *reader, SxBatch *batch, bool is_careful,
+					 SxApplyCounts *counts);
+
+#endif

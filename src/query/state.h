@@ -1,0 +1,39 @@
+/*
+ * state.h
+ *	  The state store: find, insert and replace one group's row in a view's
+ *	  state table.  Callers see groups, never TIDs; another store may follow.
+ */
+#ifndef SX_STATE_H
+#define SX_STATE_H
+
+#include "compat.h"
+
+#include "executor/tuptable.h"
+#include "query/view.h"
+
+typedef struct SxState SxState;
+
+/*
+ * Open a view's state table for merging (RowExclusiveLock, kept to the end of
+ * the transaction), at a snapshot that sees all committed state.  The caller holds the view's lock.
+ */
+extern SxState *sx_state_open(const SxView *view);
+
+/*
+ * Find the group with the keys (and slice) in the first columns of values.
+ * Returns the stored row (valid until the next call), or NULL.
+ */
+extern TupleTableSlot *sx_state_find(SxState *state, const Datum *values, const bool *isnull);
+
+/* Replace the row last found: the state columns take new values, keys stay as stored. */
+extern void sx_state_update(SxState *state, const Datum *states, const bool *isnull);
+
+/* Add a group: values for all columns. */
+extern void sx_state_insert(SxState *state, const Datum *values, const bool *isnull);
+
+extern void sx_state_close(SxState *state);
+
+/* counters since open */
+extern void sx_state_counts(const SxState *state, int64 *inserted, int64 *updated);
+
+#endif

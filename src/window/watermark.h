@@ -1,0 +1,28 @@
+/*
+ * watermark.h
+ *	  How far event time is complete.  Pure: integers in, integers out; all
+ *	  times are microseconds since 2000-01-01 UTC (a TimestampTz).
+ */
+#ifndef SX_WATERMARK_H
+#define SX_WATERMARK_H
+
+#include "compat.h"
+
+#include "datatype/timestamp.h"
+
+/* A partition as the watermark sees it. */
+typedef struct SxPartitionTime
+{
+	int64		max_event_time; /* DT_NOBEGIN: no accepted row yet */
+	bool		at_end;			/* end of log seen at the position */
+	bool		is_silent;		/* no row came for idle_timeout */
+} SxPartitionTime;
+
+/*
+ * The reader's watermark after a batch: never less than current (SEMANTICS 9
+ * and 10).  DT_NOBEGIN as long as a partition with unread messages had no row.
+ */
+extern int64 sx_watermark_advance(int64 current, const SxPartitionTime *partitions,
+								  int count, int64 delay_us);
+
+#endif
