@@ -1,0 +1,58 @@
+/*
+ * scan.h
+ *	  What a marked scan of a stream hands out.
+ *
+ * A plan made by sx_plan_run (query/run.h) has its one scan of the stream
+ * marked: instead of reading the topic it hands out what the caller gives it
+ * here, either chosen rows of a micro-batch or exactly the messages that a view accepted.
+ * The mark belongs to the plan; the input is handed over by
+ * sx_scan_give just before ExecutorStart and taken by BeginForeignScan of the marked scan.
+ */
+#ifndef SX_SCAN_H
+#define SX_SCAN_H
+
+#include "compat.h"
+
+#include "batch/batch.h"
+
+/* Offsets [first, end) of one partition. */
+typedef struct SxScanRange
+{
+	int32		partition;
+	int64		first;
+	int64		end;
+} SxScanRange;
+
+typedef struct SxScanExclusion
+{
+	int32		partition;
+	int64		offset;
+} SxScanExclusion;
+
+typedef struct SxScanInput
+{
+	Oid			stream;			/* the scan's relation must be this one */
+
+	/* rows of a batch, by index, in this order; the row's ctid encodes its index */
+	const SxBatch *batch;		/* NULL: the ranges below */
+	const int  *rows;
+	int			nrows;
+
+	/* or: messages of the topic (or of the log), read again */
+	const SxScanRange *ranges;
+	int			nranges;
+	const SxScanExclusion *exclusions;	/* sorted by partition, offset */
+	int			nexclusions;
+} SxScanInput;
+
+/* Give the input to the marked scan that starts next (ExecutorStart); NULL takes it back. */
+extern void sx_scan_give(const SxScanInput *input);
+
+/* Mark the scan of stream in a finished plan; returns how many scans were marked. */
+struct PlannedStmt;
+extern int	sx_scan_mark(struct PlannedStmt *plan, Oid stream);
+
+/* The row index that a marked scan put into a ctid. */
+extern int	sx_scan_row_of_ctid(ItemPointer ctid);
+
+#endif
