@@ -16,6 +16,27 @@ COMMENT ON SCHEMA streamx_internal IS 'streamx: state tables and helper views of
 -- State type ----------------------------------------------------------------
 -- (aggregate/state_type.c)
 
+CREATE TYPE streamx.state;
+CREATE FUNCTION streamx.state_in(cstring) RETURNS streamx.state
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_state_in';
+COMMENT ON FUNCTION streamx.state_in(cstring) IS 'I/O: for superusers only, who restore dumps';
+CREATE FUNCTION streamx.state_out(streamx.state) RETURNS cstring
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_state_out';
+COMMENT ON FUNCTION streamx.state_out(streamx.state) IS 'I/O';
+CREATE FUNCTION streamx.state_recv(internal) RETURNS streamx.state
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_state_recv';
+COMMENT ON FUNCTION streamx.state_recv(internal) IS 'I/O: for superusers only, who restore dumps';
+CREATE FUNCTION streamx.state_send(streamx.state) RETURNS bytea
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_state_send';
+COMMENT ON FUNCTION streamx.state_send(streamx.state) IS 'I/O';
+CREATE TYPE streamx.state (
+    INPUT = streamx.state_in, OUTPUT = streamx.state_out,
+    RECEIVE = streamx.state_recv, SEND = streamx.state_send,
+    INTERNALLENGTH = VARIABLE, ALIGNMENT = int4, STORAGE = extended
+);
+COMMENT ON TYPE streamx.state IS 'serialised transition state of an aggregate; opaque, made by streamx alone';
+REVOKE USAGE ON TYPE streamx.state FROM PUBLIC;
+
 -- Foreign-data wrapper -------------------------------------------------------
 -- (batch/fdw.c, catalog/option.c)
 
@@ -70,6 +91,7 @@ CREATE TABLE streamx.views (
     state             regclass NOT NULL,
     definition_view   regclass NOT NULL,
     delta_view        regclass NOT NULL,
+    rows_view         regclass NOT NULL,
     window_kind       text NOT NULL,    -- 'tumble', 'global'
     window_size       interval,
     window_origin     timestamptz,
@@ -82,6 +104,8 @@ CREATE TABLE streamx.views (
     created_at        timestamptz NOT NULL DEFAULT now()
 );
 COMMENT ON TABLE streamx.views IS 'continuous views';
+CREATE SEQUENCE streamx_internal.view_id;
+COMMENT ON SEQUENCE streamx_internal.view_id IS 'numbers in the names of internal relations';
 
 CREATE TABLE streamx.view_streams (
     view         regclass NOT NULL REFERENCES streamx.views ON DELETE CASCADE,
@@ -150,10 +174,94 @@ COMMENT ON VIEW streamx.late_rows IS 'rows that at least one window refused as l
 GRANT SELECT ON streamx.late_rows TO PUBLIC;
 
 -- Windows --------------------------------------------------------------------
--- (window/)
+-- (window/functions.c)
+
+CREATE FUNCTION @extschema@.tumble(ts timestamptz, size interval,
+                                   origin timestamptz DEFAULT '1970-01-01 00:00:00+00',
+                                   timezone text DEFAULT 'UTC')
+    RETURNS tstzrange
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_tumble_timestamptz';
+COMMENT ON FUNCTION @extschema@.tumble(timestamptz, interval, timestamptz, text) IS 'the tumbling window that holds ts; windows of this size start at origin';
+CREATE FUNCTION @extschema@.tumble(ts timestamp, size interval,
+                                   origin timestamp DEFAULT '1970-01-01 00:00:00',
+                                   timezone text DEFAULT 'UTC')
+    RETURNS tsrange
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_tumble_timestamp';
+COMMENT ON FUNCTION @extschema@.tumble(timestamp, interval, timestamp, text) IS 'the tumbling window that holds ts; windows of this size start at origin';
+CREATE FUNCTION @extschema@.tumble(ts date, size interval,
+                                   origin timestamp DEFAULT '1970-01-01 00:00:00',
+                                   timezone text DEFAULT 'UTC')
+    RETURNS tsrange
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_tumble_date';
+COMMENT ON FUNCTION @extschema@.tumble(date, interval, timestamp, text) IS 'the tumbling window that holds ts; windows of this size start at origin';
+
+-- What generated views are made of: a window is stored as its start.
+CREATE FUNCTION streamx.tumble_slice(ts timestamptz, size interval, origin timestamptz)
+    RETURNS timestamptz
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_tumble_slice';
+COMMENT ON FUNCTION streamx.tumble_slice(timestamptz, interval, timestamptz) IS 'start of the tumbling window that holds ts';
+CREATE FUNCTION streamx.tumble_slice(ts timestamp, size interval, origin timestamp)
+    RETURNS timestamp
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_tumble_slice';
+COMMENT ON FUNCTION streamx.tumble_slice(timestamp, interval, timestamp) IS 'start of the tumbling window that holds ts';
+CREATE FUNCTION streamx.tumble_slice(ts date, size interval, origin timestamp)
+    RETURNS timestamp
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_tumble_slice_date';
+COMMENT ON FUNCTION streamx.tumble_slice(date, interval, timestamp) IS 'start of the tumbling window that holds ts';
+CREATE FUNCTION streamx.tumble_range(slice_start timestamptz, size interval)
+    RETURNS tstzrange
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_tumble_range_timestamptz';
+COMMENT ON FUNCTION streamx.tumble_range(timestamptz, interval) IS 'the window that starts at slice_start';
+CREATE FUNCTION streamx.tumble_range(slice_start timestamp, size interval)
+    RETURNS tsrange
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_tumble_range_timestamp';
+COMMENT ON FUNCTION streamx.tumble_range(timestamp, interval) IS 'the window that starts at slice_start';
+
+-- What conditions on a window become when they reach the index on slice_start (query/pushdown.c).
+CREATE FUNCTION streamx.slice_before(window_end timestamptz, size interval)
+    RETURNS timestamptz
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_slice_before';
+COMMENT ON FUNCTION streamx.slice_before(timestamptz, interval) IS 'window_end - size; -infinity when out of range';
+CREATE FUNCTION streamx.slice_before(window_end timestamp, size interval)
+    RETURNS timestamp
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_slice_before';
+COMMENT ON FUNCTION streamx.slice_before(timestamp, interval) IS 'window_end - size; -infinity when out of range';
+CREATE FUNCTION streamx.range_first(tstzrange)
+    RETURNS timestamptz
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_range_first';
+COMMENT ON FUNCTION streamx.range_first(tstzrange) IS 'lower bound, infinite when unbounded; -infinity for the empty range';
+CREATE FUNCTION streamx.range_first(tsrange)
+    RETURNS timestamp
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_range_first';
+COMMENT ON FUNCTION streamx.range_first(tsrange) IS 'lower bound, infinite when unbounded; -infinity for the empty range';
+CREATE FUNCTION streamx.range_last(tstzrange)
+    RETURNS timestamptz
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_range_last';
+COMMENT ON FUNCTION streamx.range_last(tstzrange) IS 'upper bound, infinite when unbounded; -infinity for the empty range';
+CREATE FUNCTION streamx.range_last(tsrange)
+    RETURNS timestamp
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_range_last';
+COMMENT ON FUNCTION streamx.range_last(tsrange) IS 'upper bound, infinite when unbounded; -infinity for the empty range';
 
 -- Aggregates' states ---------------------------------------------------------
 -- (query/finalize.c)
+-- None of these is STRICT: a NULL state may have a value, and NULL arguments carry types.
+
+CREATE FUNCTION streamx.finalize(state "any", aggregate regprocedure, result anyelement)
+    RETURNS anyelement
+    LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_finalize';
+COMMENT ON FUNCTION streamx.finalize("any", regprocedure, anyelement)
+    IS 'final value of the state of an aggregate without arguments; result only gives its type';
+CREATE FUNCTION streamx.finalize(state "any", aggregate regprocedure, result anyelement, VARIADIC arguments "any")
+    RETURNS anyelement
+    LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_finalize';
+COMMENT ON FUNCTION streamx.finalize("any", regprocedure, anyelement, VARIADIC "any")
+    IS 'final value of an aggregate''s state; result and arguments only give types';
+CREATE FUNCTION streamx.partial(aggregate "any", state anyelement) RETURNS anyelement
+    LANGUAGE c STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'streamx_partial';
+COMMENT ON FUNCTION streamx.partial("any", anyelement)
+    IS 'marks the aggregates of a delta view whose states are wanted; only for streamx';
+REVOKE EXECUTE ON FUNCTION streamx.partial("any", anyelement) FROM PUBLIC;
 
 -- Administration ---------------------------------------------------------------
 -- (query/, worker/)

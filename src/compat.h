@@ -17,12 +17,135 @@
 #error "streamx needs PostgreSQL 15 or later"
 #endif
 
-/* Symbols are hidden by default (-fvisibility=hidden); PG 15's headers do not
- * mark functions declared by PG_FUNCTION_INFO_V1 for export. */
+/* Symbols are hidden by default (-fvisibility=hidden); before 16 PG_MODULE_MAGIC
+ * and PG_FUNCTION_INFO_V1 do not mark theirs for export. */
 #if PG_VERSION_NUM < 160000
+#undef PGDLLEXPORT
+#define PGDLLEXPORT __attribute__((visibility("default")))
+#undef PG_FUNCTION_INFO_V1
+#define PG_FUNCTION_INFO_V1(function)                                                              \
+	extern PGDLLEXPORT Datum function(PG_FUNCTION_ARGS);                                           \
+	extern PGDLLEXPORT const Pg_finfo_record *CppConcat(pg_finfo_, function)(void);                \
+	const Pg_finfo_record *CppConcat(pg_finfo_, function)(void)                                    \
+	{                                                                                              \
+		static const Pg_finfo_record my_finfo = {1};                                               \
+		return &my_finfo;                                                                          \
+	}                                                                                              \
+	extern int no_such_variable
+#endif
 #define SX_EXPORT PGDLLEXPORT
+
+/* A set of events to wait for, freed by the caller; 17 wants a resource owner instead of a context. */
+#if PG_VERSION_NUM >= 170000
+#define sx_create_wait_event_set(nevents) CreateWaitEventSet(NULL, nevents)
 #else
-#define SX_EXPORT PGDLLEXPORT
+#define sx_create_wait_event_set(nevents) CreateWaitEventSet(CurrentMemoryContext, nevents)
+#endif
+
+/* EXPLAIN's property functions and ExplainState; include as #include SX_EXPLAIN_FORMAT_H */
+#if PG_VERSION_NUM >= 180000
+#define SX_EXPLAIN_FORMAT_H "commands/explain_format.h"
+#define SX_EXPLAIN_STATE_H "commands/explain_state.h"
+#else
+#define SX_EXPLAIN_FORMAT_H "commands/explain.h"
+#define SX_EXPLAIN_STATE_H "commands/explain.h"
+#endif
+
+/* A plain path of a foreign scan: no pathkeys, no outer path, nothing private. */
+#if PG_VERSION_NUM >= 180000
+#define sx_create_foreignscan_path(root, rel, rows, startup, total, outer)                         \
+	create_foreignscan_path(root, rel, NULL, rows, 0, startup, total, NIL, outer, NULL, NIL, NIL)
+#elif PG_VERSION_NUM >= 170000
+#define sx_create_foreignscan_path(root, rel, rows, startup, total, outer)                         \
+	create_foreignscan_path(root, rel, NULL, rows, startup, total, NIL, outer, NULL, NIL, NIL)
+#else
+#define sx_create_foreignscan_path(root, rel, rows, startup, total, outer)                         \
+	create_foreignscan_path(root, rel, NULL, rows, startup, total, NIL, outer, NULL, NIL)
+#endif
+
+/* The role a ForeignScan checks as; InvalidOid: the current one. */
+#if PG_VERSION_NUM >= 160000
+#define sx_foreignscan_check_as(plan, estate) ((plan)->checkAsUser)
+#else
+#define sx_foreignscan_check_as(plan, estate)                                                      \
+	(exec_rt_fetch((plan)->scan.scanrelid, estate)->checkAsUser)
+#endif
+
+/* range_serialize learned soft errors in 16. */
+#if PG_VERSION_NUM >= 160000
+#define sx_range_serialize(typcache, lower, upper, is_empty) \
+	range_serialize(typcache, lower, upper, is_empty, NULL)
+#else
+#define sx_range_serialize(typcache, lower, upper, is_empty) \
+	range_serialize(typcache, lower, upper, is_empty)
+#endif
+
+/* 18 shows grouped expressions as Vars of an RTE_GROUP, the last of the range table. */
+#if PG_VERSION_NUM >= 180000
+#define sx_compat_flatten_groups(query) \
+	do { \
+		if ((query)->hasGroupRTE) \
+		{ \
+			(query)->targetList = (List *) flatten_group_exprs(NULL, (query), (Node *) (query)->targetList); \
+			(query)->havingQual = flatten_group_exprs(NULL, (query), (query)->havingQual); \
+			(query)->rtable = list_truncate((query)->rtable, list_length((query)->rtable) - 1); \
+			(query)->hasGroupRTE = false; \
+		} \
+	} while (0)
+#else
+#define sx_compat_flatten_groups(query) ((void) 0)
+#endif
+
+#if PG_VERSION_NUM >= 160000
+#define sx_compat_flatten_join_aliases(query, node) flatten_join_alias_vars(NULL, (query), (node))
+#define sx_compat_take_permissions(query, pstate) ((query)->rteperminfos = (pstate)->p_rteperminfos)
+#else
+#define sx_compat_flatten_join_aliases(query, node) flatten_join_alias_vars((query), (node))
+#define sx_compat_take_permissions(query, pstate) ((void) 0)
+#endif
+
+#if PG_VERSION_NUM >= 180000
+#define sx_compat_executor_run(desc, direction, count) ExecutorRun((desc), (direction), (count))
+#else
+#define sx_compat_executor_run(desc, direction, count) ExecutorRun((desc), (direction), (count), true)
+#endif
+
+/* varlena macros moved out of postgres.h in 16; privileges of functions got a general check. */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#define sx_function_aclcheck(function, role)                                                       \
+	object_aclcheck(ProcedureRelationId, function, role, ACL_EXECUTE)
+#else
+#define sx_function_aclcheck(function, role) pg_proc_aclcheck(function, role, ACL_EXECUTE)
+#endif
+
+/* Since 16 an update says which indexes it needs entries in: none, all or summarising ones. */
+#if PG_VERSION_NUM >= 160000
+#define SxUpdateIndexes TU_UpdateIndexes
+#define SX_UPDATE_ALL_INDEXES TU_All
+#define sx_update_needs_indexes(update_indexes) ((update_indexes) != TU_None)
+#define sx_insert_index_tuples(relinfo, slot, estate, is_update, update_indexes)                   \
+	ExecInsertIndexTuples(relinfo, slot, estate, is_update, false, NULL, NIL,                      \
+						  (update_indexes) == TU_Summarizing)
+#else
+#define SxUpdateIndexes bool
+#define SX_UPDATE_ALL_INDEXES true
+#define sx_update_needs_indexes(update_indexes) (update_indexes)
+#define sx_insert_index_tuples(relinfo, slot, estate, is_update, update_indexes)                   \
+	ExecInsertIndexTuples(relinfo, slot, estate, is_update, false, NULL, NIL)
+#endif
+
+#if PG_VERSION_NUM >= 180000
+#define sx_index_beginscan(heap, index, snapshot, nkeys)                                           \
+	index_beginscan(heap, index, snapshot, NULL, nkeys, 0)
+#else
+#define sx_index_beginscan(heap, index, snapshot, nkeys)                                           \
+	index_beginscan(heap, index, snapshot, nkeys, 0)
+#endif
+
+/* 18 has pg_noreturn, to be written before the declaration, instead. */
+#if PG_VERSION_NUM >= 180000
+#define pg_attribute_noreturn() __attribute__((noreturn))
 #endif
 
 #endif

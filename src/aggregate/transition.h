@@ -41,6 +41,10 @@ extern SxAggregate *sx_aggregate_open_aggref(const Aggref *aggref, Oid check_as,
 											 MemoryContext context);
 
 extern Oid	sx_aggregate_stored_type(const SxAggregate *aggregate);
+extern Oid	sx_aggregate_result_type(const SxAggregate *aggregate);
+
+/* The final function, or InvalidOid: the state is the result. */
+extern Oid	sx_aggregate_final_function(const SxAggregate *aggregate);
 
 /*
  * state = combine(state, delta).  state is a stored state; delta is what an Agg

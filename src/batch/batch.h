@@ -20,9 +20,9 @@
 
 typedef struct SxRowOrigin
 {
-	int32		partition;
-	int64		offset;
-	int64		timestamp_ms;	/* -1: none */
+	int32 partition;
+	int64 offset;
+	int64 timestamp_ms; /* -1: none */
 } SxRowOrigin;
 
 /* Why a row, or one of its columns, is bad. */
@@ -30,22 +30,22 @@ typedef SxDecodeError SxRowError;
 
 typedef struct SxBatch
 {
-	MemoryContext context;		/* all of the batch; reset by the owner */
+	MemoryContext context; /* all of the batch; reset by the owner */
 	const SxStream *stream;
-	Bitmapset  *columns;		/* attnums that are filled */
-	int			nrows;
-	int			size;			/* rows allocated */
-	Datum	   *values;			/* nrows * stream->ncolumns */
-	bool	   *isnull;
-	int64	   *event_time;		/* per row; DT_NOBEGIN when the stream has none */
-	bool	   *is_rejected;	/* per row: refused by the stream, no view sees it */
-	SxRowOrigin *origin;		/* per row */
-	const SxMessage *messages;	/* per row, or NULL for INSERT; payloads for dead letters */
-	int			nerrors;
-	int			errors_size;
-	SxRowError *errors;			/* ascending by row */
-	int64		min_event_time; /* over rows not rejected; DT_NOEND when none */
-	size_t		bytes;			/* memory taken by rows, roughly */
+	Bitmapset *columns; /* attnums that are filled */
+	int nrows;
+	int size;	   /* rows allocated */
+	Datum *values; /* nrows * stream->ncolumns */
+	bool *isnull;
+	int64 *event_time;		   /* per row; DT_NOBEGIN when the stream has none */
+	bool *is_rejected;		   /* per row: refused by the stream, no view sees it */
+	SxRowOrigin *origin;	   /* per row */
+	const SxMessage *messages; /* per row, or NULL for INSERT; payloads for dead letters */
+	int nerrors;
+	int errors_size;
+	SxRowError *errors;	  /* ascending by row */
+	int64 min_event_time; /* over rows not rejected; DT_NOEND when none */
+	size_t bytes;		  /* memory taken by rows, roughly */
 } SxBatch;
 
 /* An empty batch in a new child context of parent. */
@@ -69,8 +69,7 @@ extern void sx_batch_decode(SxBatch *batch, const SxMessage *messages, int count
  * Add a row from INSERT or COPY: values are copied.  NOT NULL and CHECK were
  * checked by the caller; event time is checked here: a bad one is an ereport.
  */
-extern void sx_batch_add_slot(SxBatch *batch, TupleTableSlot *slot, int64 offset,
-							  TimestampTz now);
+extern void sx_batch_add_slot(SxBatch *batch, TupleTableSlot *slot, int64 offset, TimestampTz now);
 
 /* Whether a row is usable for a view that needs the given columns; *error (if not NULL) says why not. */
 extern bool sx_batch_row_is_good(const SxBatch *batch, int row, const Bitmapset *columns,

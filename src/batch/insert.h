@@ -25,6 +25,6 @@ extern void sx_insert_init(void);
  * What the query layer does with a finished batch of an INSERT stream, set by
  * it at load: lock, log, apply, save progress.
  */
-extern void (*sx_batch_ready) (SxBatch *batch);
+extern void (*sx_batch_ready)(SxBatch *batch);
 
 #endif

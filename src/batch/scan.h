@@ -18,31 +18,31 @@
 /* Offsets [first, end) of one partition. */
 typedef struct SxScanRange
 {
-	int32		partition;
-	int64		first;
-	int64		end;
+	int32 partition;
+	int64 first;
+	int64 end;
 } SxScanRange;
 
 typedef struct SxScanExclusion
 {
-	int32		partition;
-	int64		offset;
+	int32 partition;
+	int64 offset;
 } SxScanExclusion;
 
 typedef struct SxScanInput
 {
-	Oid			stream;			/* the scan's relation must be this one */
+	Oid stream; /* the scan's relation must be this one */
 
 	/* rows of a batch, by index, in this order; the row's ctid encodes its index */
-	const SxBatch *batch;		/* NULL: the ranges below */
-	const int  *rows;
-	int			nrows;
+	const SxBatch *batch; /* NULL: the ranges below */
+	const int *rows;
+	int nrows;
 
 	/* or: messages of the topic (or of the log), read again */
 	const SxScanRange *ranges;
-	int			nranges;
-	const SxScanExclusion *exclusions;	/* sorted by partition, offset */
-	int			nexclusions;
+	int nranges;
+	const SxScanExclusion *exclusions; /* sorted by partition, offset */
+	int nexclusions;
 } SxScanInput;
 
 /* Give the input to the marked scan that starts next (ExecutorStart); NULL takes it back. */
@@ -50,9 +50,9 @@ extern void sx_scan_give(const SxScanInput *input);
 
 /* Mark the scan of stream in a finished plan; returns how many scans were marked. */
 struct PlannedStmt;
-extern int	sx_scan_mark(struct PlannedStmt *plan, Oid stream);
+extern int sx_scan_mark(struct PlannedStmt *plan, Oid stream);
 
 /* The row index that a marked scan put into a ctid. */
-extern int	sx_scan_row_of_ctid(ItemPointer ctid);
+extern int sx_scan_row_of_ctid(ItemPointer ctid);
 
 #endif

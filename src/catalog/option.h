@@ -10,6 +10,7 @@
 
 #include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
+#include "pgtime.h"
 
 typedef enum SxOptionScope
 {
@@ -29,7 +30,7 @@ typedef enum SxOnError
 
 typedef enum SxTimestampFormat
 {
-	SX_TIMESTAMP_TEXT,			/* ISO 8601, or whatever the type's input takes */
+	SX_TIMESTAMP_TEXT, /* ISO 8601, or whatever the type's input takes */
 	SX_TIMESTAMP_EPOCH_S,
 	SX_TIMESTAMP_EPOCH_MS
 } SxTimestampFormat;
@@ -61,17 +62,20 @@ extern const char *sx_option_get(List *options, const char *name);
  */
 extern int64 sx_option_interval_us(List *options, const char *name, int64 default_us);
 extern bool sx_option_bool(List *options, const char *name, bool default_value);
-extern int	sx_option_int(List *options, const char *name, int default_value, int min, int max);
+extern int sx_option_int(List *options, const char *name, int default_value, int min, int max);
 extern SxOnError sx_option_on_error(List *options, SxOnError default_value);
 extern SxTimestampFormat sx_option_timestamp_format(List *options);
 extern SxMetadata sx_option_metadata(List *options);
+
+/* A time zone by its name; an error when there is none. */
+extern pg_tz *sx_option_timezone(const char *name);
 
 /*
  * The librdkafka properties of a server and a user mapping's options, as
  * parallel arrays of names (with dots) and values, palloc'd.  Only names of
  * the allow-list come out.  Values may be secrets: never log them.
  */
-extern int	sx_option_kafka_properties(List *server_options, List *mapping_options,
-									   const char ***names, const char ***values);
+extern int sx_option_kafka_properties(List *server_options, List *mapping_options,
+									  const char ***names, const char ***values);
 
 #endif

@@ -13,30 +13,31 @@
 
 typedef struct SxPartition
 {
-	int32		partition;
-	int64		start_offset;	/* where the reader began */
-	int64		stored_offset;	/* next_offset as loaded: what compare-and-set compares with */
-	int64		next_offset;
-	int64		event_time;		/* greatest event time accepted; DT_NOBEGIN: none */
-	bool		is_new;			/* no row in streamx.progress yet */
-	bool		is_changed;		/* must be saved, even with the same offset */
+	int32 partition;
+	int64 start_offset;	 /* where the reader began */
+	int64 stored_offset; /* next_offset as loaded: what compare-and-set compares with */
+	int64 next_offset;
+	int64 event_time; /* greatest event time accepted; DT_NOBEGIN: none */
+	bool is_new;	  /* no row in streamx.progress yet */
+	bool is_changed;  /* must be saved, even with the same offset */
 
 	/* not stored: */
-	bool		at_end;			/* end of the log seen at next_offset */
-	bool		is_silent;		/* no row came for idle_timeout */
+	bool at_end;	/* end of the log seen at next_offset */
+	bool is_silent; /* no row came for idle_timeout */
 } SxPartition;
 
 typedef struct SxReader
 {
-	int32		id;
-	Oid			stream;			/* relid */
-	const char *topic;			/* '' for streams fed by INSERT */
-	bool		paused;
-	int64		watermark;		/* TimestampTz; DT_NOBEGIN: none */
-	int			npartitions;
-	int			partitions_size;
-	SxPartition *partitions;
-	List	   *views;			/* OIDs, ascending, of views that hang on it */
+	int32 id;
+	Oid stream;		   /* relid */
+	const char *topic; /* '' for streams fed by INSERT */
+	bool paused;
+	int64 watermark;		/* TimestampTz; DT_NOBEGIN: none */
+	int64 stored_watermark; /* as loaded or last saved */
+	int npartitions;
+	int partitions_size;
+	SxPartition *partitions; /* ascending */
+	List *views;			 /* OIDs, ascending, of views that hang on it */
 	MemoryContext context;
 } SxReader;
 
@@ -54,14 +55,18 @@ extern SxReader *sx_reader_load(int32 id);
 /* Make a reader row; returns its id. */
 extern int32 sx_reader_create(Oid stream, const char *topic);
 
-/* Find a partition, or add it with is_new set at start_offset. */
+/*
+ * Find a partition (NULL: not there), or add it with is_new set at
+ * start_offset.  Adding moves the others: pointers to them become invalid.
+ */
 extern SxPartition *sx_reader_partition(SxReader *reader, int32 partition);
 extern SxPartition *sx_reader_add_partition(SxReader *reader, int32 partition, int64 start_offset);
 
 /*
  * Save the positions that changed and the watermark, by compare-and-set, in one
- * statement.  An error (serialization_failure) when somebody else moved them.
- * Sets stored_offset = next_offset.
+ * statement (new partitions are another).  An error (serialization_failure) when
+ * somebody else moved them.  Sets stored_offset = next_offset; when the transaction
+ * is rolled back, load the reader again.
  */
 extern void sx_progress_save(SxReader *reader);
 

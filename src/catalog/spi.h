@@ -16,13 +16,16 @@
  */
 typedef struct SxSpi
 {
-	Oid			save_userid;
-	int			save_sec_context;
-	int			save_nestlevel;
+	Oid save_userid;
+	int save_sec_context;
+	int save_nestlevel;
 } SxSpi;
 
 extern void sx_spi_begin(SxSpi *spi);
 extern void sx_spi_end(SxSpi *spi);
+
+/* The most parameters a statement may have. */
+#define SX_SPI_MAX_ARGS 32
 
 /*
  * Run a statement with parameters given as (type, value, is null) triples' arrays.
@@ -36,9 +39,9 @@ extern uint64 sx_spi_execute(const char *statement, int nargs, const Oid *types,
 extern uint64 sx_spi_run(const char *statement);
 
 /* The OID of the role that owns the extension, and of schema streamx_internal / streamx. */
-extern Oid	sx_extension_owner(void);
+extern Oid sx_extension_owner(void);
 extern bool sx_extension_exists(void);
-extern Oid	sx_schema_oid(void);	/* streamx */
+extern Oid sx_schema_oid(void); /* streamx */
 
 /*
  * Run something as role userid, in a restricted security context and with a

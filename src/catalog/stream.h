@@ -13,40 +13,40 @@
 
 typedef struct SxColumn
 {
-	AttrNumber	attnum;
+	AttrNumber attnum;
 	const char *name;
-	Oid			type;
-	int32		typmod;
-	Oid			collation;
-	bool		is_dropped;
-	bool		not_null;
-	SxMetadata	metadata;		/* SX_METADATA_NONE: comes from the payload */
-	const char *field;			/* path in the message; the column's name unless
+	Oid type;
+	int32 typmod;
+	Oid collation;
+	bool is_dropped;
+	bool not_null;
+	SxMetadata metadata; /* SX_METADATA_NONE: comes from the payload */
+	const char *field;	 /* path in the message; the column's name unless
 								 * option "field" says otherwise */
 } SxColumn;
 
 typedef struct SxStream
 {
-	Oid			relid;
-	const char *name;			/* for messages, unqualified */
-	Oid			server_oid;
-	bool		is_kafka;		/* false: fed by INSERT and COPY */
+	Oid relid;
+	const char *name; /* for messages, unqualified */
+	Oid server_oid;
+	bool is_kafka; /* false: fed by INSERT and COPY */
 	const char *topic;
 	const char *format;
-	const char *root;			/* path of the object that holds the fields, or NULL */
-	AttrNumber	event_time;		/* 0: no event time, no watermark */
+	const char *root;	   /* path of the object that holds the fields, or NULL */
+	AttrNumber event_time; /* 0: no event time, no watermark */
 	const char *timezone_name;
-	pg_tz	   *timezone;
+	pg_tz *timezone;
 	SxTimestampFormat timestamp_format;
-	int64		watermark_delay_us;
-	int64		idle_timeout_us;	/* -1: off */
-	int64		max_future_us;
-	SxOnError	on_error;
-	bool		skips_gaps;		/* on_gap 'skip' */
-	bool		retain;			/* INSERT streams: rows are logged */
-	int			ncolumns;		/* = tupdesc->natts, dropped ones included */
-	SxColumn   *columns;
-	TupleDesc	tupdesc;		/* a copy, with constraints */
+	int64 watermark_delay_us;
+	int64 idle_timeout_us; /* -1: off */
+	int64 max_future_us;
+	SxOnError on_error;
+	bool skips_gaps; /* on_gap 'skip' */
+	bool retain;	 /* INSERT streams: rows are logged */
+	int ncolumns;	 /* = tupdesc->natts, dropped ones included */
+	SxColumn *columns;
+	TupleDesc tupdesc; /* a copy, with constraints */
 } SxStream;
 
 /* True if the relation is a foreign table of streamx. */

@@ -21,6 +21,16 @@ typedef struct SxApplyCounts
 extern Bitmapset *sx_apply_columns(const SxReader *reader);
 
 /*
+ * Lock the reader's views against DDL (AccessShareLock, to the end of the
+ * transaction) and forget those that are gone.  After sx_reader_load, before
+ * the snapshot.
+ */
+extern void sx_apply_lock(SxReader *reader);
+
+/* Merge the delta of no rows: a view without GROUP BY has one row before any input. */
+extern void sx_apply_first_row(Oid view);
+
+/*
  * Fold a batch into every view of the reader, store dead letters and late
  * rows, and move the reader's event times and watermark in memory (the caller
  * sets next_offset and at_end beforehand, and calls sx_progress_save after).

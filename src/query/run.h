@@ -37,4 +37,10 @@ extern void sx_run_end(const SxRunAs *saved);
 extern void sx_run(const SxView *view, const char *sql, const SxScanInput *input,
 				   DestReceiver *dest);
 
+/*
+ * For the planner hook: the stream to mark in the plan that is being made, once;
+ * InvalidOid for any other plan, nested ones included.
+ */
+extern Oid	sx_run_take_mark(void);
+
 #endif

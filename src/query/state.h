@@ -19,6 +19,9 @@ typedef struct SxState SxState;
  */
 extern SxState *sx_state_open(const SxView *view);
 
+/* The state table's columns. */
+extern TupleDesc sx_state_descriptor(const SxState *state);
+
 /*
  * Find the group with the keys (and slice) in the first columns of values.
  * Returns the stored row (valid until the next call), or NULL.

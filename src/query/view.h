@@ -18,14 +18,13 @@ typedef struct SxView
 	const char *name;
 	Oid			owner;
 	Oid			stream;
-	int32		reader;
 	Oid			state;			/* the state table */
 	Oid			delta;			/* the delta view */
+	Oid			rows;			/* the rows view */
 	Oid			definition;		/* the definition view */
 	SxWindow	window;
 	int64		allowed_lateness_us;
 	bool		stores_late_rows;	/* late_rows 'store' */
-	int64		start_offset;	/* INSERT streams: first offset of the log it saw */
 	List	   *settings;		/* of creation: name, value, name, value, ... (char *) */
 	Bitmapset  *columns;		/* attnums of the stream that the delta needs */
 
@@ -36,12 +35,17 @@ typedef struct SxView
 	 */
 	int			nkeys;
 	bool		has_slice;
+	bool is_single; /* no GROUP BY: one row, under a constant key */
 	int			naggregates;
 	List	   *aggregates;		/* Aggrefs of the delta, in order */
 } SxView;
 
-/* Load a view, in the current memory context; an error when it is not a continuous view of ours. */
-extern SxView *sx_view_load(Oid relid);
+/*
+ * A view, from the backend's cache: valid until the next call that accepts
+ * invalidations, so take it again in each transaction.  An error when it is not
+ * a continuous view of ours.
+ */
+extern const SxView *sx_view_load(Oid relid);
 
 /* Whether a relation is a continuous view. */
 extern bool sx_view_is(Oid relid);

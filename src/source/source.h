@@ -90,11 +90,18 @@ extern void sx_source_seek(SxSource *source, int32 partition, int64 offset);
  * Take up to max messages that have arrived; waits up to timeout_ms for the
  * first one, then drains without waiting, until max messages or max_bytes of
  * payload.  Returns the number put into messages (pointers live until
- * sx_source_release).  Wakes for the process latch and for interrupts, but does
- * not process them: the caller does.
+ * sx_source_release).  Wakes for the process latch (which it then resets) and for
+ * interrupts, but does not process them: the caller does, after every call.  Also
+ * returns, perhaps with 0, when a partition came to its end or to a gap.
  */
 extern int	sx_source_poll(SxSource *source, SxMessage *messages, int max,
 						   size_t max_bytes, int timeout_ms);
+
+/*
+ * Sleep until one of the sources may have something to poll, the process latch
+ * is set (it is reset then), or timeout_ms are over.  Wakes too often rather than too late.
+ */
+extern void sx_source_wait(SxSource *const *sources, int count, int timeout_ms);
 
 /* Give back messages; their pointers become invalid. */
 extern void sx_source_release(SxSource *source, SxMessage *messages, int count);

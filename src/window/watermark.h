@@ -13,16 +13,18 @@
 /* A partition as the watermark sees it. */
 typedef struct SxPartitionTime
 {
-	int64		max_event_time; /* DT_NOBEGIN: no accepted row yet */
-	bool		at_end;			/* end of log seen at the position */
-	bool		is_silent;		/* no row came for idle_timeout */
+	int64 max_event_time; /* DT_NOBEGIN: no accepted row yet */
+	bool at_end;		  /* end of log seen at the position */
+	bool is_silent;		  /* no row came for idle_timeout */
 } SxPartitionTime;
 
 /*
  * The reader's watermark after a batch: never less than current (SEMANTICS 9
- * and 10).  DT_NOBEGIN as long as a partition with unread messages had no row.
+ * and 10).  It stays as long as a partition with unread messages had no row
+ * (DT_NOBEGIN if it never had a value).  When all partitions fell silent, the greatest of them counts:
+ * what it would be had the slower ones fallen silent first.
  */
-extern int64 sx_watermark_advance(int64 current, const SxPartitionTime *partitions,
-								  int count, int64 delay_us);
+extern int64
+sx_watermark_advance(int64 current, const SxPartitionTime *partitions, int count, int64 delay_us);
 
 #endif

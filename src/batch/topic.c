@@ -1,0 +1,414 @@
+/*
+ * topic.c
+ *	  Read a bounded part of a stream's Kafka topic.
+ *
+ *		one partition, as retained when first asked
+ *		low |------------------------------------------| high: last stable offset
+ *		              start |===================| end
+ *		       offset, timestamp conditions    offset conditions
+ *
+ * A partition is done when the source's position has passed its end, by a
+ * message or by the end of the log: the last offsets may be transaction markers.
+ */
+#include "compat.h"
+
+#include "batch/connect.h"
+#include "batch/topic.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#define CLIENT_ID "streamx SELECT"
+#define QUEUE_BYTES (64 * 1024 * 1024)
+#define CHUNK_BYTES (4 * 1024 * 1024)
+#define CONNECT_TIMEOUT_MS 8000	 /* for all questions together */
+#define SILENCE_TIMEOUT_MS 10000 /* without connection, while messages are due */
+#define POLL_TIMEOUT_MS 250
+
+typedef struct Partition
+{
+	int32 partition;
+	bool is_known; /* low and high were asked for */
+	int64 low;
+	int64 high;
+	int64 start; /* of this pass; nothing to read when start >= end */
+	int64 end;
+	bool is_added;	/* the source reads it */
+	bool is_wanted; /* more is to come from it in this pass */
+} Partition;
+
+struct SxTopic
+{
+	const SxStream *stream;
+	MemoryContext context;
+	SxSource *source;
+	bool is_listed;
+	bool keeps_gaps; /* exact ranges: a gap is an error whatever on_gap says */
+	int npartitions;
+	Partition *partitions; /* ascending */
+	int nwanted;
+	int ntaken;
+	SxMessage *taken; /* as the source gave them */
+	SxMessage *chosen;
+	TimestampTz heard;	  /* when the source last gave something or was connected */
+	TimestampTz deadline; /* for the questions of a start */
+};
+
+static void begin_start(SxTopic *topic);
+static void list_partitions(SxTopic *topic);
+static void set_partitions(SxTopic *topic, const int32 *numbers, int count);
+static void ask_range(SxTopic *topic, Partition *partition);
+static int64 ask_offset_at(SxTopic *topic, Partition *partition, int64 timestamp_ms);
+static void check_retained(SxTopic *topic, Partition *partition);
+static void want(SxTopic *topic, Partition *partition, int64 start, int64 end);
+static Partition *find_partition(SxTopic *topic, int32 number);
+static int choose(SxTopic *topic);
+static void check_positions(SxTopic *topic);
+static void handle_gap(SxTopic *topic, Partition *partition, const SxSourcePartition *position);
+static void check_connection(SxTopic *topic);
+static void fail_unreachable(SxTopic *topic, const char *reason) pg_attribute_noreturn();
+static int time_left(const SxTopic *topic);
+
+SxTopic *
+sx_topic_open(const SxStream *stream, Oid userid, MemoryContext context)
+{
+	MemoryContext old = MemoryContextSwitchTo(context);
+	SxTopic *topic = palloc0(sizeof(SxTopic));
+
+	topic->stream = stream;
+	topic->context = context;
+	topic->taken = palloc(sizeof(SxMessage) * SX_TOPIC_MAX);
+	topic->chosen = palloc(sizeof(SxMessage) * SX_TOPIC_MAX);
+	topic->source = sx_connect(stream, userid, QUEUE_BYTES, CLIENT_ID, context);
+	MemoryContextSwitchTo(old);
+	return topic;
+}
+
+/* ---- starting ---- */
+
+void
+sx_topic_start_bounds(SxTopic *topic, const SxScanBounds *bounds)
+{
+	int i;
+
+	begin_start(topic);
+	if (bounds->is_empty)
+		return;
+	list_partitions(topic);
+	for (i = 0; i < topic->npartitions; i++)
+	{
+		Partition *partition = &topic->partitions[i];
+		int64 start;
+		int64 end;
+
+		if (!sx_condition_has_partition(bounds, partition->partition))
+			continue;
+		ask_range(topic, partition);
+		start = Max(partition->low, bounds->offset_first);
+		end = bounds->offset_last < partition->high ? bounds->offset_last + 1 : partition->high;
+		if (start < end && bounds->has_timestamp)
+			start = Max(start, ask_offset_at(topic, partition, bounds->timestamp_ms));
+		want(topic, partition, start, end);
+	}
+}
+
+void
+sx_topic_start_ranges(SxTopic *topic, const SxScanRange *ranges, int nranges)
+{
+	int i;
+
+	begin_start(topic);
+	topic->keeps_gaps = true;
+	if (!topic->is_listed)
+	{
+		int32 *numbers = palloc(sizeof(int32) * Max(nranges, 1));
+
+		for (i = 0; i < nranges; i++)
+			numbers[i] = ranges[i].partition;
+		set_partitions(topic, numbers, nranges);
+	}
+	for (i = 0; i < nranges; i++)
+	{
+		Partition *partition = &topic->partitions[i];
+
+		if (ranges[i].first >= ranges[i].end)
+			continue;
+		ask_range(topic, partition);
+		want(topic, partition, ranges[i].first, ranges[i].end);
+		check_retained(topic, partition);
+	}
+}
+
+static void
+begin_start(SxTopic *topic)
+{
+	int i;
+
+	topic->nwanted = 0;
+	for (i = 0; i < topic->npartitions; i++)
+	{
+		topic->partitions[i].is_wanted = false;
+		topic->partitions[i].start = topic->partitions[i].end = 0;
+	}
+	topic->heard = GetCurrentTimestamp();
+	topic->deadline = TimestampTzPlusMilliseconds(topic->heard, CONNECT_TIMEOUT_MS);
+}
+
+static void
+list_partitions(SxTopic *topic)
+{
+	int32 *numbers;
+	char *error = NULL;
+	int count;
+
+	if (topic->is_listed)
+		return;
+	count = sx_source_list_partitions(topic->source, time_left(topic), &numbers, &error);
+	if (count < 0)
+		fail_unreachable(topic, error);
+	set_partitions(topic, numbers, count);
+}
+
+static void
+set_partitions(SxTopic *topic, const int32 *numbers, int count)
+{
+	int i;
+
+	topic->partitions = MemoryContextAllocZero(topic->context, sizeof(Partition) * Max(count, 1));
+	topic->npartitions = count;
+	for (i = 0; i < count; i++)
+	{
+		if (i > 0 && numbers[i - 1] >= numbers[i])
+			elog(ERROR, "partitions are not in ascending order");
+		topic->partitions[i].partition = numbers[i];
+	}
+	topic->is_listed = true;
+}
+
+static void
+ask_range(SxTopic *topic, Partition *partition)
+{
+	char *error = NULL;
+
+	if (partition->is_known)
+		return;
+	if (!sx_source_range(topic->source, partition->partition, time_left(topic), &partition->low,
+						 &partition->high, &error))
+		fail_unreachable(topic, error);
+	partition->is_known = true;
+}
+
+static int64
+ask_offset_at(SxTopic *topic, Partition *partition, int64 timestamp_ms)
+{
+	int64 offset;
+	char *error = NULL;
+
+	if (!sx_source_offset_at(topic->source, partition->partition, timestamp_ms, time_left(topic),
+							 &offset, &error))
+		fail_unreachable(topic, error);
+	return offset;
+}
+
+/* Exact ranges must be there as a whole. */
+static void
+check_retained(SxTopic *topic, Partition *partition)
+{
+	if (partition->start >= partition->low && partition->end <= partition->high)
+		return;
+	ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					errmsg("topic \"%s\" does not hold all messages of the range any more",
+						   topic->stream->topic),
+					errdetail("Partition %d is needed from offset " INT64_FORMAT " to " INT64_FORMAT
+							  ", but the topic has it from " INT64_FORMAT " to " INT64_FORMAT ".",
+							  partition->partition, partition->start, partition->end - 1,
+							  partition->low, partition->high - 1)));
+}
+
+static void
+want(SxTopic *topic, Partition *partition, int64 start, int64 end)
+{
+	partition->start = start;
+	partition->end = end;
+	if (start >= end)
+		return;
+	if (partition->is_added)
+		sx_source_seek(topic->source, partition->partition, start);
+	else
+		sx_source_add(topic->source, partition->partition, start);
+	partition->is_added = true;
+	partition->is_wanted = true;
+	topic->nwanted++;
+}
+
+/* ---- reading ---- */
+
+int
+sx_topic_take(SxTopic *topic, int max, SxMessage **messages)
+{
+	*messages = topic->chosen;
+	for (;;)
+	{
+		int count;
+
+		if (topic->ntaken > 0)
+			sx_source_release(topic->source, topic->taken, topic->ntaken);
+		topic->ntaken = 0;
+		if (topic->nwanted == 0)
+			return 0;
+
+		topic->ntaken = sx_source_poll(topic->source, topic->taken, Min(max, SX_TOPIC_MAX),
+									   CHUNK_BYTES, POLL_TIMEOUT_MS);
+		CHECK_FOR_INTERRUPTS();
+		check_connection(topic);
+		count = choose(topic);
+		check_positions(topic);
+		if (count > 0)
+			return count;
+	}
+}
+
+/* Copy the messages that lie within the partitions' ends; returns how many. */
+static int
+choose(SxTopic *topic)
+{
+	Partition *partition = NULL;
+	int count = 0;
+	int i;
+
+	for (i = 0; i < topic->ntaken; i++)
+	{
+		const SxMessage *message = &topic->taken[i];
+
+		if (partition == NULL || partition->partition != message->partition)
+			partition = find_partition(topic, message->partition);
+		if (partition && partition->is_wanted && message->offset >= partition->start &&
+			message->offset < partition->end)
+			topic->chosen[count++] = *message;
+	}
+	return count;
+}
+
+static int
+compare_partitions(const void *a, const void *b)
+{
+	int32 left = ((const Partition *) a)->partition;
+	int32 right = ((const Partition *) b)->partition;
+
+	return (left > right) - (left < right);
+}
+
+static Partition *
+find_partition(SxTopic *topic, int32 number)
+{
+	Partition key = {.partition = number};
+
+	return bsearch(&key, topic->partitions, topic->npartitions, sizeof(Partition),
+				   compare_partitions);
+}
+
+/* Which partitions are read to their end? */
+static void
+check_positions(SxTopic *topic)
+{
+	const SxSourcePartition *positions;
+	int count;
+	int i;
+
+	positions = sx_source_partitions(topic->source, &count);
+	for (i = 0; i < count; i++)
+	{
+		Partition *partition = find_partition(topic, positions[i].partition);
+
+		if (partition == NULL || !partition->is_wanted)
+			continue;
+		if (positions[i].next_offset >= partition->end)
+		{
+			partition->is_wanted = false;
+			topic->nwanted--;
+		}
+		else if (positions[i].has_gap)
+		{
+			handle_gap(topic, partition, &positions[i]);
+			/* a seek may have moved the array */
+			positions = sx_source_partitions(topic->source, &count);
+		}
+	}
+}
+
+/* Retention has overtaken us. */
+static void
+handle_gap(SxTopic *topic, Partition *partition, const SxSourcePartition *position)
+{
+	int64 from = position->next_offset;
+	int64 low = position->gap_low;
+	bool is_skipped = topic->stream->skips_gaps && !topic->keeps_gaps && low > from;
+
+	ereport(is_skipped ? WARNING : ERROR,
+			(errcode(ERRCODE_DATA_EXCEPTION),
+			 errmsg("offsets " INT64_FORMAT " to " INT64_FORMAT
+					" of partition %d are not in topic \"%s\" any more",
+					from, Min(low > from ? low : PG_INT64_MAX, partition->end) - 1,
+					partition->partition, topic->stream->topic),
+			 errdetail("The partition now begins at offset " INT64_FORMAT ".", low)));
+	if (low < partition->end)
+	{
+		sx_source_seek(topic->source, partition->partition, low);
+		return;
+	}
+	partition->is_wanted = false;
+	topic->nwanted--;
+}
+
+/* ---- connection ---- */
+
+static void
+check_connection(SxTopic *topic)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	bool is_fatal = false;
+	char *error = sx_source_error(topic->source, &is_fatal);
+
+	if (error && is_fatal)
+		fail_unreachable(topic, error);
+	if (topic->ntaken > 0 || sx_source_is_connected(topic->source))
+		topic->heard = now;
+	else if (TimestampDifferenceExceeds(topic->heard, now, SILENCE_TIMEOUT_MS))
+		fail_unreachable(topic, error ? error : "no broker answers");
+}
+
+static void
+fail_unreachable(SxTopic *topic, const char *reason)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION),
+			 errmsg("could not read Kafka topic \"%s\": %s", topic->stream->topic, reason),
+			 errdetail("The bootstrap servers are \"%s\".", sx_connect_servers(topic->stream))));
+}
+
+/* Milliseconds left for questions. */
+static int
+time_left(const SxTopic *topic)
+{
+	return (int) Max(TimestampDifferenceMilliseconds(GetCurrentTimestamp(), topic->deadline), 1);
+}
+
+char *
+sx_topic_describe(const SxTopic *topic)
+{
+	StringInfoData text;
+	int i;
+
+	initStringInfo(&text);
+	for (i = 0; i < topic->npartitions; i++)
+	{
+		const Partition *partition = &topic->partitions[i];
+
+		if (partition->start < partition->end)
+			appendStringInfo(&text, "%s%d: " INT64_FORMAT "..." INT64_FORMAT,
+							 text.len > 0 ? ", " : "", partition->partition, partition->start,
+							 partition->end - 1);
+	}
+	return text.len > 0 ? text.data : NULL;
+}

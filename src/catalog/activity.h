@@ -1,0 +1,87 @@
+/*
+ * activity.h
+ *	  What readers, partitions and views are doing right now: counters and last
+ *	  errors in shared memory, for the monitoring views.
+ *
+ * Only for people to look at: nothing depends on it, it starts empty with the
+ * server, and what does not fit into its tables is left out.
+ */
+#ifndef SX_ACTIVITY_H
+#define SX_ACTIVITY_H
+
+#include "compat.h"
+
+#include "datatype/timestamp.h"
+
+#define SX_ERROR_LENGTH 512
+
+typedef struct SxActivityError
+{
+	TimestampTz at; /* 0: there was none */
+	int sqlstate;
+	char message[SX_ERROR_LENGTH];
+} SxActivityError;
+
+typedef enum SxActivityKind
+{
+	SX_ACTIVITY_READER,	   /* id: the reader's */
+	SX_ACTIVITY_PARTITION, /* id: the reader's */
+	SX_ACTIVITY_VIEW	   /* id: the view's OID */
+} SxActivityKind;
+
+typedef struct SxActivityKey
+{
+	Oid database;
+	uint32 kind;
+	uint32 id;
+	int32 partition; /* 0 unless the kind is PARTITION */
+} SxActivityKey;
+
+typedef struct SxActivity
+{
+	SxActivityKey key;
+	int64 rows;
+	int64 batches;
+	int64 late_rows;
+	int64 dead_letters;
+	int64 failures; /* in a row: 0 when the last try went well */
+	TimestampTz last_batch_at;
+
+	/* of partitions only */
+	int64 end_offset; /* -1: unknown */
+	bool at_end;
+	bool is_idle;
+
+	SxActivityError error;
+} SxActivity;
+
+/* Ask for shared memory; from _PG_init. */
+extern void sx_activity_init(void);
+
+/* Count a batch of a view, or of a reader, when the current transaction commits. */
+extern void
+sx_activity_count(SxActivityKind kind, uint32 id, int64 rows, int64 late_rows, int64 dead_letters);
+
+/* A view's, or reader's, work failed; seen at once, whatever becomes of the transaction. */
+extern void sx_activity_failed(SxActivityKind kind, uint32 id, const ErrorData *error);
+
+/* It works again: failures go back to 0, the last error stays to be read. */
+extern void sx_activity_succeeded(SxActivityKind kind, uint32 id);
+
+/* What a worker knows of a partition's end. */
+extern void
+sx_activity_partition(int32 reader, int32 partition, int64 end_offset, bool at_end, bool is_idle);
+
+/* Forget a reader (with its partitions), or a view. */
+extern void sx_activity_forget(SxActivityKind kind, uint32 id);
+
+/* Forget all entries of a database. */
+extern void sx_activity_forget_database(Oid database);
+
+/* A palloc'd copy of the current database's entries of one kind; returns how many. */
+extern int sx_activity_list(SxActivityKind kind, SxActivity **list);
+
+/* Put an error's message and context into a bounded text. */
+extern void sx_activity_error_set(SxActivityError *target, const ErrorData *error);
+
+#endif

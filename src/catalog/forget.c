@@ -1,0 +1,85 @@
+/*
+ * forget.c
+ *	  What the catalog does when a stream or a view is dropped.
+ *
+ * Drops come from a hook, in whatever order dependencies give, so each
+ * function leaves the catalog's foreign keys satisfied by itself, and does
+ * nothing when the catalog is being dropped too.
+ */
+#include "compat.h"
+
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "utils/lsyscache.h"
+
+#include "catalog/forget.h"
+#include "catalog/spi.h"
+
+static bool catalog_is_whole(void);
+static bool is_there(const char *schema, const char *relation);
+static void forget(const char *known, const char *const *statements, Oid relid);
+
+void
+sx_catalog_forget_view(Oid view)
+{
+	static const char *const statements[] = {
+		"DELETE FROM streamx_internal.dead_letter WHERE view = $1",
+		"DELETE FROM streamx_internal.late_row WHERE view = $1",
+		"WITH gone AS (DELETE FROM streamx.view_streams WHERE view = $1 RETURNING reader) "
+		"DELETE FROM streamx.readers AS r USING gone AS g WHERE r.reader = g.reader AND r.topic <> "
+		"'' "
+		"AND NOT EXISTS (SELECT FROM streamx.view_streams AS v "
+		"WHERE v.reader = r.reader AND v.view <> $1)",
+		"DELETE FROM streamx.views WHERE view = $1", NULL};
+
+	forget("SELECT FROM streamx.views WHERE view = $1", statements, view);
+}
+
+void
+sx_catalog_forget_stream(Oid stream)
+{
+	static const char *const statements[] = {
+		"DELETE FROM streamx_internal.dead_letter WHERE stream = $1",
+		"DELETE FROM streamx_internal.late_row WHERE stream = $1",
+		"DELETE FROM streamx.view_streams WHERE stream = $1",
+		"DELETE FROM streamx.readers WHERE stream = $1",
+		"DELETE FROM streamx.streams WHERE stream = $1",
+		NULL};
+
+	forget("SELECT FROM streamx.streams WHERE stream = $1", statements, stream);
+}
+
+/* Run the statements, if the relation is known at all: most that are dropped are not ours. */
+static void
+forget(const char *known, const char *const *statements, Oid relid)
+{
+	static const Oid types[] = {REGCLASSOID};
+	Datum values[] = {ObjectIdGetDatum(relid)};
+	SxSpi spi;
+
+	if (!catalog_is_whole())
+		return;
+	sx_spi_begin(&spi);
+	if (sx_spi_execute(known, 1, types, values, NULL, false) > 0)
+		for (; *statements != NULL; statements++)
+			sx_spi_execute(*statements, 1, types, values, NULL, false);
+	sx_spi_end(&spi);
+}
+
+/* False while DROP EXTENSION takes the catalog away: then there is nothing to keep in order. */
+static bool
+catalog_is_whole(void)
+{
+	return sx_extension_exists() && is_there("streamx", "streams") &&
+		   is_there("streamx", "readers") && is_there("streamx", "progress") &&
+		   is_there("streamx", "views") && is_there("streamx", "view_streams") &&
+		   is_there("streamx_internal", "dead_letter") && is_there("streamx_internal", "late_row");
+}
+
+static bool
+is_there(const char *schema, const char *relation)
+{
+	Oid schema_oid = get_namespace_oid(schema, true);
+
+	return OidIsValid(schema_oid) && OidIsValid(get_relname_relid(relation, schema_oid));
+}

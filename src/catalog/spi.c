@@ -1,0 +1,253 @@
+/*
+ * spi.c
+ *	  The single wrapper around SPI: statements of our own, run as the
+ *	  extension's owner with search_path = pg_catalog, pg_temp.
+ *
+ * Plans are prepared once per backend and kept.  They are generic, so that a
+ * batch never plans anything; they revalidate by themselves when a relation
+ * changes, or when the extension is dropped and created again.
+ */
+#include "compat.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/indexing.h"
+#include "catalog/pg_extension.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/guc.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+
+#include "catalog/namespace.h"
+
+#include "catalog/spi.h"
+
+#define EXTENSION_NAME "streamx"
+#define SCHEMA_NAME "streamx"
+#define SAFE_SEARCH_PATH "pg_catalog, pg_temp"
+
+/* A kept plan, found by the address of its statement's text. */
+typedef struct SavedPlan
+{
+	const char *key;
+	char *statement; /* a copy: shows when the address got another text */
+	SPIPlanPtr plan;
+} SavedPlan;
+
+/* What is known of the extension; thrown away when any schema changes. */
+static struct
+{
+	bool is_valid;
+	bool exists;
+	Oid owner;
+	Oid schema;
+} extension;
+
+static HTAB *plans = NULL;
+
+static SPIPlanPtr find_plan(const char *statement, int nargs, const Oid *types);
+static SPIPlanPtr prepare_plan(const char *statement, int nargs, const Oid *types);
+static void become(Oid userid, int sec_context, SxSpi *saved);
+static void load_extension(void);
+static bool find_extension_owner(Oid *owner);
+static void forget_extension(Datum arg, int cacheid, uint32 hashvalue);
+
+void
+sx_spi_begin(SxSpi *spi)
+{
+	Oid owner = sx_extension_owner();
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "could not connect to SPI");
+	become(owner, SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS, spi);
+}
+
+void
+sx_spi_end(SxSpi *spi)
+{
+	sx_unbecome(spi);
+	if (SPI_finish() != SPI_OK_FINISH)
+		elog(ERROR, "could not finish SPI");
+}
+
+uint64
+sx_spi_execute(const char *statement, int nargs, const Oid *types, const Datum *values,
+			   const bool *nulls, bool read_only)
+{
+	char null_flags[SX_SPI_MAX_ARGS];
+	SPIPlanPtr plan = find_plan(statement, nargs, types);
+	int result;
+	int i;
+
+	for (i = 0; i < nargs; i++)
+		null_flags[i] = nulls != NULL && nulls[i] ? 'n' : ' ';
+	result = SPI_execute_plan(plan, unconstify(Datum *, values), null_flags, read_only, 0);
+	if (result < 0)
+		elog(ERROR, "could not execute \"%s\": %s", statement, SPI_result_code_string(result));
+	return SPI_processed;
+}
+
+uint64
+sx_spi_run(const char *statement)
+{
+	int result = SPI_execute(statement, false, 0);
+
+	if (result < 0)
+		elog(ERROR, "could not execute \"%s\": %s", statement, SPI_result_code_string(result));
+	return SPI_processed;
+}
+
+Oid
+sx_extension_owner(void)
+{
+	load_extension();
+	if (!extension.exists)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("extension \"%s\" does not exist in this database", EXTENSION_NAME),
+						errhint("Run CREATE EXTENSION streamx.")));
+	return extension.owner;
+}
+
+bool
+sx_extension_exists(void)
+{
+	load_extension();
+	return extension.exists;
+}
+
+Oid
+sx_schema_oid(void)
+{
+	load_extension();
+	return extension.schema;
+}
+
+void
+sx_become(Oid userid, SxSpi *saved)
+{
+	become(userid, SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION, saved);
+}
+
+void
+sx_unbecome(SxSpi *saved)
+{
+	AtEOXact_GUC(true, saved->save_nestlevel);
+	SetUserIdAndSecContext(saved->save_userid, saved->save_sec_context);
+}
+
+static void
+become(Oid userid, int sec_context, SxSpi *saved)
+{
+	GetUserIdAndSecContext(&saved->save_userid, &saved->save_sec_context);
+	SetUserIdAndSecContext(userid, saved->save_sec_context | sec_context);
+	saved->save_nestlevel = NewGUCNestLevel();
+	(void) set_config_option("search_path", SAFE_SEARCH_PATH, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+}
+
+static SPIPlanPtr
+find_plan(const char *statement, int nargs, const Oid *types)
+{
+	SavedPlan *saved;
+	bool found;
+
+	if (nargs > SX_SPI_MAX_ARGS)
+		elog(ERROR, "too many parameters: %d", nargs);
+	if (plans == NULL)
+	{
+		HASHCTL control = {.keysize = sizeof(char *), .entrysize = sizeof(SavedPlan)};
+
+		plans = hash_create("streamx plans", 64, &control, HASH_ELEM | HASH_BLOBS);
+	}
+
+	saved = hash_search(plans, &statement, HASH_FIND, NULL);
+	if (saved != NULL && strcmp(saved->statement, statement) == 0)
+		return saved->plan;
+	if (saved != NULL)
+	{
+		SPI_freeplan(saved->plan);
+		pfree(saved->statement);
+		hash_search(plans, &statement, HASH_REMOVE, NULL);
+	}
+
+	{
+		SPIPlanPtr plan = prepare_plan(statement, nargs, types);
+		char *copy = MemoryContextStrdup(TopMemoryContext, statement);
+
+		saved = hash_search(plans, &statement, HASH_ENTER, &found);
+		saved->statement = copy;
+		saved->plan = plan;
+	}
+	return saved->plan;
+}
+
+static SPIPlanPtr
+prepare_plan(const char *statement, int nargs, const Oid *types)
+{
+	SPIPlanPtr plan =
+		SPI_prepare_cursor(statement, nargs, unconstify(Oid *, types), CURSOR_OPT_GENERIC_PLAN);
+
+	if (plan == NULL)
+		elog(ERROR, "could not prepare \"%s\": %s", statement, SPI_result_code_string(SPI_result));
+	if (SPI_keepplan(plan) != 0)
+		elog(ERROR, "could not keep the plan of \"%s\"", statement);
+	return plan;
+}
+
+/*
+ * pg_extension has no cache of its own, but CREATE and DROP EXTENSION make
+ * and drop our schemas, and REASSIGN OWNED changes their owner: whatever
+ * happens to a schema makes us look again.
+ */
+static void
+load_extension(void)
+{
+	static bool is_registered = false;
+
+	if (!is_registered)
+	{
+		CacheRegisterSyscacheCallback(NAMESPACEOID, forget_extension, (Datum) 0);
+		is_registered = true;
+	}
+	if (extension.is_valid)
+		return;
+	extension.owner = InvalidOid;
+	extension.schema = get_namespace_oid(SCHEMA_NAME, true);
+	extension.exists = OidIsValid(extension.schema) && find_extension_owner(&extension.owner);
+	if (!extension.exists)
+		extension.schema = InvalidOid;
+	extension.is_valid = true;
+}
+
+static bool
+find_extension_owner(Oid *owner)
+{
+	Relation relation = table_open(ExtensionRelationId, AccessShareLock);
+	SysScanDesc scan;
+	ScanKeyData key;
+	HeapTuple tuple;
+	bool found;
+
+	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ,
+				CStringGetDatum(EXTENSION_NAME));
+	scan = systable_beginscan(relation, ExtensionNameIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	found = HeapTupleIsValid(tuple);
+	if (found)
+		*owner = ((Form_pg_extension) GETSTRUCT(tuple))->extowner;
+	systable_endscan(scan);
+	table_close(relation, AccessShareLock);
+	return found;
+}
+
+static void
+forget_extension(Datum arg, int cacheid, uint32 hashvalue)
+{
+	extension.is_valid = false;
+}

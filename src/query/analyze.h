@@ -1,0 +1,42 @@
+/*
+ * analyze.h
+ *	  What a continuous view's query asks for, or why it cannot be had.
+ */
+#ifndef SX_ANALYZE_H
+#define SX_ANALYZE_H
+
+#include "compat.h"
+
+#include "catalog/stream.h"
+#include "nodes/parsenodes.h"
+#include "parser/parse_node.h"
+#include "window/window.h"
+
+typedef struct SxGroupKey
+{
+	Expr	   *expr;			/* over the query's range table */
+	Index		sortgroupref;
+} SxGroupKey;
+
+typedef struct SxDefinition
+{
+	Query	   *query;			/* the user's, analysed, not rewritten */
+	int			stream_rti;
+	const SxStream *stream;
+	List	   *keys;			/* SxGroupKey *, without the window */
+	SxGroupKey *window_key;		/* NULL: no window */
+	SxWindow	window;
+	Var		   *window_time;	/* the window's time argument */
+	Const	   *window_size;	/* interval */
+	Const	   *window_origin;	/* timestamp(tz) */
+	List	   *aggregates;		/* distinct Aggrefs of target list and HAVING */
+	bool		has_joins;		/* other relations than the stream */
+} SxDefinition;
+
+/*
+ * Take the query of CREATE VIEW apart.  What cannot be maintained is an ERROR
+ * with reason, position and a way out; pstate carries the source text for it.
+ */
+extern SxDefinition *sx_analyze(ParseState *pstate, Query *query);
+
+#endif

@@ -1,0 +1,288 @@
+/*
+ * attach.c
+ *	  Hang views on readers.
+ *
+ * Views of one reader share positions, watermark, consumption and decoding, so
+ * a view may hang on a reader only where that reader stands: when it has not
+ * begun and starts at the same place, or when both are at the end of a stream
+ * that is fed by INSERT.
+ */
+#include "compat.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "executor/tuptable.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+#include "utils/typcache.h"
+
+#include "batch/batch.h"
+#include "batch/log.h"
+#include "catalog/reader.h"
+#include "catalog/setting.h"
+#include "catalog/spi.h"
+#include "query/apply.h"
+#include "query/attach.h"
+#include "query/view.h"
+
+static void attach_insert(Oid view, const SxStream *stream, const char *start);
+static void attach_kafka(Oid view, const SxStream *stream, const char *start);
+static void link_view(Oid view, Oid stream, int32 reader, int64 start_offset);
+static int64 log_position(const SxStream *stream, Oid log, const char *start, int64 end);
+static void catch_up(Oid view, const SxStream *stream, Oid log, int32 reader, int64 first, int64 end);
+static int64 add_log_rows(SxBatch *batch, TupleTableSlot *slot, int64 next);
+
+void
+sx_attach_view(Oid view, Oid stream, const char *start)
+{
+	const SxStream *opened = sx_stream_open(stream);
+
+	if (opened->is_kafka)
+		attach_kafka(view, opened, start ? start : "earliest");
+	else
+		attach_insert(view, opened, start);
+	CommandCounterIncrement();
+
+	if (sx_view_load(view)->is_single)
+		sx_apply_first_row(view);
+}
+
+/* Run a statement with one int8 result column: that of its first row; *found if there was one. */
+static int64
+query_int8(const char *statement, int nargs, const Oid *types, const Datum *values, bool *found)
+{
+	int64 result = 0;
+	bool is_null = true;
+	SxSpi spi;
+
+	sx_spi_begin(&spi);
+	if (sx_spi_execute(statement, nargs, types, values, NULL, false) > 0 && SPI_tuptable)
+		result = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
+	sx_spi_end(&spi);
+	*found = !is_null;
+	return result;
+}
+
+int32
+sx_attach_insert_reader(Oid stream)
+{
+	List *readers = sx_reader_list(stream);
+	SxReader *reader;
+
+	if (readers != NIL)
+		return linitial_int(readers);
+	reader = sx_reader_load(sx_reader_create(stream, ""));
+	sx_reader_add_partition(reader, 0, 0);
+	sx_progress_save(reader);
+	CommandCounterIncrement();
+	return reader->id;
+}
+
+/* ---- streams fed by INSERT ---- */
+
+static void
+attach_insert(Oid view, const SxStream *stream, const char *start)
+{
+	SxReader *reader = sx_reader_load(sx_attach_insert_reader(stream->relid));
+	int64 end = reader->partitions[0].next_offset;
+	Oid log = stream->retain ? sx_log_find(stream->relid) : InvalidOid;
+	int64 first = end;
+
+	if (!stream->retain && start && strcmp(start, "latest") != 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("stream \"%s\" does not keep its rows, so a view of it can only start now",
+							   stream->name),
+						errhint("Leave streamx.start away, or create the stream with option retain 'on'.")));
+	if (OidIsValid(log))
+		first = log_position(stream, log, start ? start : "earliest", end);
+	link_view(view, stream->relid, reader->id, first);
+	CommandCounterIncrement();
+	if (first < end)
+		catch_up(view, stream, log, reader->id, first, end);
+}
+
+/* The offset of the log at which a view starts. */
+static int64
+log_position(const SxStream *stream, Oid log, const char *start, int64 end)
+{
+	char *statement;
+	int64 offset = 0;
+	Datum time;
+	SxSpi spi;
+	bool is_null;
+
+	if (strcmp(start, "earliest") == 0)
+		return 0;
+	if (strcmp(start, "latest") == 0)
+		return end;
+	time = DirectFunctionCall3(timestamptz_in, CStringGetDatum(start), ObjectIdGetDatum(InvalidOid),
+							   Int32GetDatum(-1));
+	statement = psprintf("SELECT coalesce(min(\"offset\"), " INT64_FORMAT ") FROM %s WHERE recorded_at >= %s",
+						 end,
+						 quote_qualified_identifier(get_namespace_name(get_rel_namespace(log)),
+													get_rel_name(log)),
+						 quote_literal_cstr(timestamptz_to_str(DatumGetTimestampTz(time))));
+	sx_spi_begin(&spi);
+	sx_spi_run(statement);
+	offset = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
+	sx_spi_end(&spi);
+	return offset;
+}
+
+/*
+ * Fold the log into one view, judged by a watermark of its own; the stream's
+ * reader, which saw all of these rows, is not moved.
+ */
+static void
+catch_up(Oid view, const SxStream *stream, Oid log, int32 reader_id, int64 first, int64 end)
+{
+	SxReader *reader = sx_reader_load(reader_id);
+	SxBatch *batch = sx_batch_create(stream, CurrentMemoryContext);
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(stream->tupdesc, &TTSOpsVirtual);
+	SxApplyCounts counts = {0};
+	Portal portal;
+	SxSpi spi;
+	char *statement = psprintf("SELECT \"offset\", \"row\" FROM %s WHERE \"offset\" >= " INT64_FORMAT
+							   " AND \"offset\" < " INT64_FORMAT " ORDER BY \"offset\"",
+							   quote_qualified_identifier(get_namespace_name(get_rel_namespace(log)),
+														  get_rel_name(log)),
+							   first, end);
+
+	reader->views = list_make1_oid(view);
+	reader->watermark = DT_NOBEGIN;
+	reader->partitions[0].event_time = DT_NOBEGIN;
+	reader->partitions[0].at_end = true;
+
+	sx_spi_begin(&spi);
+	portal = SPI_cursor_open_with_args(NULL, statement, 0, NULL, NULL, NULL, true,
+									   CURSOR_OPT_NO_SCROLL);
+	for (;;)
+	{
+		CHECK_FOR_INTERRUPTS();
+		SPI_cursor_fetch(portal, true, Min(sx_batch_rows, 10000));
+		if (SPI_processed > 0)
+			(void) add_log_rows(batch, slot, 0);
+		if (batch->nrows > 0 && (SPI_processed == 0 || batch->nrows >= sx_batch_rows ||
+								 batch->bytes >= (size_t) sx_batch_memory_kb * 1024))
+		{
+			sx_apply(reader, batch, false, &counts);
+			sx_batch_reset(batch);
+		}
+		if (SPI_processed == 0)
+			break;
+		SPI_freetuptable(SPI_tuptable);
+	}
+	SPI_cursor_close(portal);
+	sx_spi_end(&spi);
+	ExecDropSingleTupleTableSlot(slot);
+}
+
+/* Rows of SPI's table (offset, composite row) into the batch. */
+static int64
+add_log_rows(SxBatch *batch, TupleTableSlot *slot, int64 next)
+{
+	TimestampTz now = DT_NOEND;	/* what was accepted once stays accepted */
+
+	for (uint64 i = 0; i < SPI_tuptable->numvals; i++)
+	{
+		bool is_null;
+		HeapTuple tuple = SPI_tuptable->vals[i];
+		int64 offset = DatumGetInt64(SPI_getbinval(tuple, SPI_tuptable->tupdesc, 1, &is_null));
+		HeapTupleHeader row = DatumGetHeapTupleHeader(SPI_getbinval(tuple, SPI_tuptable->tupdesc, 2, &is_null));
+		HeapTupleData data = {.t_len = HeapTupleHeaderGetDatumLength(row), .t_data = row};
+
+		ExecClearTuple(slot);
+		heap_deform_tuple(&data, slot->tts_tupleDescriptor, slot->tts_values, slot->tts_isnull);
+		ExecStoreVirtualTuple(slot);
+		sx_batch_add_slot(batch, slot, offset, now);
+		next = offset + 1;
+	}
+	return next;
+}
+
+/* ---- Kafka ---- */
+
+/*
+ * A reader that has not begun and starts where the view does serves both: views
+ * created in one transaction, or on a paused stream, share one.
+ */
+static void
+attach_kafka(Oid view, const SxStream *stream, const char *start)
+{
+	Oid types[] = {OIDOID, TEXTOID, TEXTOID};
+	Datum values[] = {ObjectIdGetDatum(stream->relid), CStringGetTextDatum(start),
+					  CStringGetTextDatum(stream->topic)};
+	bool found;
+	int64 reader;
+
+	reader = query_int8(
+		"SELECT r.reader::bigint FROM streamx.readers r"
+		" WHERE r.stream = $1 AND r.topic = $3 AND NOT r.paused"
+		" AND EXISTS (SELECT FROM streamx.view_streams s JOIN streamx.views v USING (view)"
+		"             WHERE s.reader = r.reader AND v.start = $2)"
+		" AND NOT EXISTS (SELECT FROM streamx.view_streams s JOIN streamx.views v USING (view)"
+		"                 WHERE s.reader = r.reader AND v.start <> $2)"
+		" AND NOT EXISTS (SELECT FROM streamx.progress p"
+		"                 WHERE p.reader = r.reader AND p.next_offset <> p.start_offset)"
+		" ORDER BY r.reader LIMIT 1",
+		3, types, values, &found);
+	if (!found)
+		reader = sx_reader_create(stream->relid, stream->topic);
+	link_view(view, stream->relid, reader, 0);
+}
+
+static void
+link_view(Oid view, Oid stream, int32 reader, int64 start_offset)
+{
+	Oid types[] = {OIDOID, OIDOID, INT4OID, INT8OID};
+	Datum values[] = {ObjectIdGetDatum(view), ObjectIdGetDatum(stream), Int32GetDatum(reader),
+					  Int64GetDatum(start_offset)};
+	SxSpi spi;
+
+	sx_spi_begin(&spi);
+	sx_spi_execute("INSERT INTO streamx.view_streams (view, stream, reader, start_offset)"
+				   " VALUES ($1::pg_catalog.regclass, $2::pg_catalog.regclass, $3, $4)",
+				   4, types, values, NULL, false);
+	sx_spi_end(&spi);
+}
+
+int32
+sx_attach_leave(Oid view, bool is_paused)
+{
+	Oid types[] = {OIDOID, BOOLOID};
+	Datum values[] = {ObjectIdGetDatum(view), BoolGetDatum(is_paused)};
+	bool found;
+	int64 reader;
+
+	reader = query_int8("UPDATE streamx.readers r SET paused = r.paused OR $2"
+						" FROM streamx.view_streams s WHERE s.view = $1 AND s.reader = r.reader"
+						" AND NOT EXISTS (SELECT FROM streamx.view_streams o"
+						"                 WHERE o.reader = r.reader AND o.view <> $1)"
+						" RETURNING r.reader::bigint",
+						2, types, values, &found);
+	if (found)
+		return reader;
+	reader = query_int8("INSERT INTO streamx.readers (stream, topic, paused)"
+						" SELECT r.stream, r.topic, $2 FROM streamx.readers r"
+						" JOIN streamx.view_streams s USING (reader) WHERE s.view = $1"
+						" RETURNING reader::bigint",
+						2, types, values, &found);
+	types[1] = INT4OID;
+	values[1] = Int32GetDatum(reader);
+	(void) query_int8("WITH moved AS (INSERT INTO streamx.progress"
+					  " (reader, topic, \"partition\", start_offset, next_offset, event_time, watermark)"
+					  " SELECT $2, p.topic, p.\"partition\", p.start_offset, p.next_offset, p.event_time,"
+					  " p.watermark FROM streamx.progress p JOIN streamx.view_streams s USING (reader)"
+					  " WHERE s.view = $1)"
+					  " UPDATE streamx.view_streams SET reader = $2 WHERE view = $1"
+					  " RETURNING reader::bigint",
+					  2, types, values, &found);
+	CommandCounterIncrement();
+	CacheInvalidateRelcacheByRelid(view);
+	return reader;
+}

@@ -1,0 +1,27 @@
+/*
+ * attach.h
+ *	  Hang views on readers.
+ */
+#ifndef SX_ATTACH_H
+#define SX_ATTACH_H
+
+#include "compat.h"
+
+/*
+ * Hang a new view on a reader of its stream that stands where the view starts,
+ * or make one.  start is the option's text or NULL.  A stream with retain 'on'
+ * is caught up with at once, over its log.  The caller holds the stream's lock.
+ */
+extern void sx_attach_view(Oid view, Oid stream, const char *start);
+
+/* The one reader of a stream that is fed by INSERT; made when the stream is. */
+extern int32 sx_attach_insert_reader(Oid stream);
+
+/*
+ * Let a view leave its reader with one of its own: same positions, same
+ * watermark, as stored.  Returns the new reader's id (the old one's when the view
+ * was alone on it; it is then paused if is_paused).
+ */
+extern int32 sx_attach_leave(Oid view, bool is_paused);
+
+#endif

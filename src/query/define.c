@@ -1,0 +1,746 @@
+/*
+ * define.c
+ *	  CREATE VIEW … WITH (streamx.continuous): make a view's relations.
+ *
+ *      definition view   the user's query, as written
+ *      delta view        its keys, slice and partial states, of one micro-batch
+ *      rows view         which rows of a micro-batch pass FROM and WHERE
+ *      state table       keys, slice, states
+ *      visible view      finalises the state table; the user's own relation
+ *
+ * All are made from query trees, bound by OID, never from text: a later rename
+ * cannot re-bind them.  The first four belong to the extension's owner and hang
+ * on the visible view by INTERNAL dependencies.
+ */
+#include "compat.h"
+
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_aggregate.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_type.h"
+#include "commands/defrem.h"
+#include "commands/view.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "parser/analyze.h"
+#include "parser/parse_clause.h"
+#include "parser/parse_func.h"
+#include "parser/parse_oper.h"
+#include "parser/parse_relation.h"
+#include "parser/parser.h"
+#include "rewrite/rewriteManip.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/inval.h"
+#include "utils/ruleutils.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+#include "aggregate/transition.h"
+#include "catalog/option.h"
+#include "catalog/reader.h"
+#include "catalog/spi.h"
+#include "query/analyze.h"
+#include "query/attach.h"
+#include "query/define.h"
+
+#define INTERNAL_SCHEMA "streamx_internal"
+
+void (*sx_views_changed) (void) = NULL;
+
+/* The relations of a view under construction. */
+typedef struct Relations
+{
+	SxDefinition *definition;
+	Oid			visible;
+	Oid			state;
+	Oid			delta;
+	Oid			rows;
+	Oid			definition_view;
+	int64		id;
+} Relations;
+
+/* Settings that decide what a text or a timestamp means: kept with the view. */
+static const char *const kept_settings[] = {
+	"TimeZone", "DateStyle", "IntervalStyle", "extra_float_digits", "bytea_output",
+	"lc_monetary", "lc_numeric", "lc_time", "xmlbinary", "xmloption",
+	"default_text_search_config"};
+
+static Query *analyze_query(ViewStmt *stmt, const char *source, int location, int length);
+static List *split_options(List *options, List **others);
+static void check_options(ParseState *pstate, List *options, const SxDefinition *definition);
+static void check_target(ViewStmt *stmt, const SxDefinition *definition);
+static RawStmt *dummy_select(List *targetlist);
+static Oid view_owner(Oid relid);
+static Query *visible_query(Relations *relations, Query *query);
+static Query *delta_query(const SxDefinition *definition);
+static Query *rows_query(const SxDefinition *definition);
+static void create_state(Relations *relations, Query *delta);
+static Oid create_view(Relations *relations, const char *suffix, Query *query, const char *comment);
+static void record_ownership(Relations *relations);
+static void record_catalog(Relations *relations, const char *text, List *options);
+
+bool
+sx_define_is_wanted(List *options)
+{
+	ListCell *lc;
+
+	foreach (lc, options)
+	{
+		DefElem *option = lfirst(lc);
+
+		if (option->defnamespace && strcmp(option->defnamespace, "streamx") == 0)
+			return true;
+	}
+	return false;
+}
+
+void
+sx_define_view(ViewStmt *stmt, const char *source, int location, int length, SxRunUtility run,
+			   void *context)
+{
+	ParseState *pstate = make_parsestate(NULL);
+	Relations relations = {0};
+	ViewStmt *dummy = copyObject(stmt);
+	List *others;
+	List *options = split_options(stmt->options, &others);
+	Query *query;
+	Query *delta;
+	char *text;
+
+	pstate->p_sourcetext = source;
+	query = analyze_query(stmt, source, location, length);
+	relations.definition = sx_analyze(pstate, query);
+	check_options(pstate, options, relations.definition);
+	check_target(stmt, relations.definition);
+	sx_lock_stream(relations.definition->stream->relid);
+
+	dummy->options = others;
+	dummy->aliases = NIL;
+	dummy->query = (Node *) dummy_select(query->targetList)->stmt;
+	run((Node *) dummy, context);
+	CommandCounterIncrement();
+	relations.visible = RangeVarGetRelid(stmt->view, NoLock, false);
+
+	delta = delta_query(relations.definition);
+	create_state(&relations, delta);
+	relations.delta = create_view(&relations, "delta", delta, "partial states of one micro-batch");
+	relations.rows = create_view(&relations, "rows", rows_query(relations.definition),
+								 "rows of one micro-batch that pass FROM and WHERE");
+	relations.definition_view =
+		create_view(&relations, "definition", query, "the definition, to be run as a batch");
+	StoreViewQuery(relations.visible, visible_query(&relations, query), true);
+	record_ownership(&relations);
+
+	text = pnstrdup(source + Max(location, 0), length > 0 ? length : strlen(source + Max(location, 0)));
+	record_catalog(&relations, text, options);
+	CommandCounterIncrement();
+	sx_attach_view(relations.visible, relations.definition->stream->relid,
+				   sx_option_get(options, "start"));
+	CacheInvalidateRelcacheByRelid(relations.visible);
+	if (sx_views_changed)
+		sx_views_changed();
+}
+
+/* Parse analysis as DefineView does it: column names of CREATE VIEW v (a, b) applied. */
+static Query *
+analyze_query(ViewStmt *stmt, const char *source, int location, int length)
+{
+	RawStmt *raw = makeNode(RawStmt);
+	ListCell *alias = list_head(stmt->aliases);
+	ListCell *lc;
+	Query *query;
+
+	raw->stmt = copyObject(stmt->query);
+	raw->stmt_location = location;
+	raw->stmt_len = length;
+	query = parse_analyze_fixedparams(raw, source, NULL, 0, NULL);
+	if (query->commandType != CMD_SELECT || query->utilityStmt != NULL)
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("views must not contain SELECT INTO")));
+
+	foreach (lc, query->targetList)
+	{
+		TargetEntry *entry = lfirst(lc);
+
+		if (alias == NULL)
+			break;
+		if (entry->resjunk)
+			continue;
+		entry->resname = pstrdup(strVal(lfirst(alias)));
+		alias = lnext(stmt->aliases, alias);
+	}
+	if (alias != NULL)
+		ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR),
+						errmsg("CREATE VIEW specifies more column names than columns")));
+	return query;
+}
+
+/* Our options, without their namespace; *others: the rest. */
+static List *
+split_options(List *options, List **others)
+{
+	List *ours = NIL;
+	ListCell *lc;
+
+	*others = NIL;
+	foreach (lc, options)
+	{
+		DefElem *option = lfirst(lc);
+
+		if (option->defnamespace && strcmp(option->defnamespace, "streamx") == 0)
+			ours = lappend(ours, makeDefElem(option->defname, option->arg, option->location));
+		else
+			*others = lappend(*others, option);
+	}
+	return ours;
+}
+
+static void
+refuse_option(ParseState *pstate, const char *message, const char *hint)
+{
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("%s", message),
+					hint ? errhint("%s", hint) : 0));
+}
+
+/* Options against each other and against the query. */
+static void
+check_options(ParseState *pstate, List *options, const SxDefinition *definition)
+{
+	const char *late_rows = sx_option_get(options, "late_rows");
+	bool has_lateness = definition->window.kind != SX_WINDOW_GLOBAL &&
+						definition->stream->event_time != 0;
+
+	sx_options_check(SX_OPTION_VIEW, options);
+	if (!sx_option_bool(options, "continuous", false))
+		refuse_option(pstate, "options of streamx need streamx.continuous",
+					  "Write WITH (streamx.continuous, ...), or leave the options away.");
+	if (sx_option_get(options, "allowed_lateness") && !has_lateness)
+		refuse_option(pstate, "streamx.allowed_lateness needs a window and a stream with event_time",
+					  "Without them no row is late.");
+	if (late_rows && !has_lateness)
+		refuse_option(pstate, "streamx.late_rows needs a window and a stream with event_time",
+					  "Without them no row is late.");
+	if (sx_option_get(options, "retention") || sx_option_get(options, "refused_retention"))
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("streamx.retention and streamx.refused_retention are not supported yet")));
+}
+
+/* The statement's own conditions: permanence, plain options, privileges. */
+static void
+check_target(ViewStmt *stmt, const SxDefinition *definition)
+{
+	Oid existing = RangeVarGetRelid(stmt->view, NoLock, true);
+	AclResult aclresult;
+	ListCell *lc;
+
+	if (stmt->view->relpersistence == RELPERSISTENCE_TEMP)
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("a continuous view cannot be temporary")));
+	if (stmt->withCheckOption != NO_CHECK_OPTION)
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("a continuous view cannot have WITH CHECK OPTION"),
+						errhint("Nothing can be inserted into it; leave the clause away.")));
+	foreach (lc, stmt->options)
+	{
+		DefElem *option = lfirst(lc);
+
+		if (option->defnamespace == NULL && strcmp(option->defname, "security_invoker") == 0 &&
+			defGetBoolean(option))
+			ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+							errmsg("a continuous view cannot have security_invoker"),
+							errdetail("Its rows are computed once, as the view's owner."),
+							errhint("Use an ordinary view with security_invoker over it.")));
+		if (option->defnamespace == NULL && strcmp(option->defname, "check_option") == 0)
+			ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+							errmsg("a continuous view cannot have WITH CHECK OPTION")));
+	}
+	if (OidIsValid(existing) && stmt->replace)
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("\"%s\" cannot be replaced by a continuous view yet", stmt->view->relname),
+						errhint("Drop it first, then create the continuous view.")));
+
+	aclresult = pg_class_aclcheck(definition->stream->relid, GetUserId(), ACL_SELECT);
+	if (aclresult != ACLCHECK_OK)
+		aclcheck_error(aclresult, OBJECT_FOREIGN_TABLE, definition->stream->name);
+}
+
+/* type(typmod) and collation of an expression, as SQL. */
+static void
+append_type(StringInfo sql, Oid type, int32 typmod, Oid collation)
+{
+	appendStringInfoString(sql, format_type_extended(type, typmod,
+													 FORMAT_TYPE_TYPEMOD_GIVEN |
+														 FORMAT_TYPE_FORCE_QUALIFY));
+	if (OidIsValid(collation) && OidIsValid(get_typcollation(type)))
+		appendStringInfo(sql, " COLLATE %s", generate_collation_name(collation));
+}
+
+/* SELECT NULL::type AS name, … with the columns of a target list. */
+static void
+append_dummy_select(StringInfo sql, List *targetlist)
+{
+	const char *separator = "SELECT ";
+	ListCell *lc;
+
+	foreach (lc, targetlist)
+	{
+		TargetEntry *entry = lfirst(lc);
+
+		if (entry->resjunk)
+			continue;
+		appendStringInfo(sql, "%sNULL::", separator);
+		append_type(sql, exprType((Node *) entry->expr), exprTypmod((Node *) entry->expr),
+					exprCollation((Node *) entry->expr));
+		appendStringInfo(sql, " AS %s", quote_identifier(entry->resname));
+		separator = ", ";
+	}
+}
+
+static RawStmt *
+dummy_select(List *targetlist)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	append_dummy_select(&sql, targetlist);
+	return linitial(raw_parser(sql.data, RAW_PARSE_DEFAULT));
+}
+
+/* A call of one of our functions, found by its declared argument types. */
+static FuncExpr *
+call_function(const char *name, int ntypes, const Oid *types, Oid result_type, List *args,
+			  Oid collation)
+{
+	List *qualified = list_make2(makeString("streamx"), makeString(pstrdup(name)));
+
+	return makeFuncExpr(LookupFuncName(qualified, ntypes, types, false), result_type, args, collation,
+						collation, COERCE_EXPLICIT_CALL);
+}
+
+/* GROUP BY an expression of another type: the clause with that type's operators. */
+static SortGroupClause *
+group_clause(Expr *expr, Index ref)
+{
+	SortGroupClause *clause = makeNode(SortGroupClause);
+
+	clause->tleSortGroupRef = ref;
+	get_sort_group_operators(exprType((Node *) expr), true, true, false, &clause->sortop,
+							 &clause->eqop, NULL, &clause->hashable);
+	return clause;
+}
+
+static Oid
+slice_type(const SxDefinition *definition)
+{
+	return definition->window_time->vartype == TIMESTAMPTZOID ? TIMESTAMPTZOID : TIMESTAMPOID;
+}
+
+static Oid
+view_owner(Oid relid)
+{
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid owner;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", relid);
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+/* keys, slice_start, partial states: FROM and WHERE are the user's. */
+static Query *
+delta_query(const SxDefinition *definition)
+{
+	Query *query = copyObject(definition->query);
+	List *targets = NIL;
+	List *groups = NIL;
+	ListCell *lc;
+	int index = 0;
+
+	foreach (lc, definition->keys)
+	{
+		SxGroupKey *key = lfirst(lc);
+		TargetEntry *entry = makeTargetEntry(copyObject(key->expr), list_length(targets) + 1,
+											 psprintf("k%d", ++index), false);
+
+		entry->ressortgroupref = key->sortgroupref;
+		targets = lappend(targets, entry);
+		groups = lappend(groups, copyObject(get_sortgroupref_clause(key->sortgroupref,
+																	query->groupClause)));
+	}
+	if (definition->window_key)
+	{
+		List *args = list_make3(copyObject(definition->window_time),
+								copyObject(definition->window_size),
+								copyObject(definition->window_origin));
+		Const *origin = lthird(args);
+		Oid types[] = {InvalidOid, INTERVALOID, InvalidOid};
+
+		Expr *slice;
+		TargetEntry *entry;
+
+		origin->constvalue = TimestampTzGetDatum(definition->window.origin_us);
+		types[0] = definition->window_time->vartype;
+		types[2] = slice_type(definition);
+		slice = (Expr *) call_function("tumble_slice", 3, types, slice_type(definition), args, InvalidOid);
+		entry = makeTargetEntry(slice, list_length(targets) + 1, pstrdup("slice_start"), false);
+
+		entry->ressortgroupref = definition->window_key->sortgroupref;
+		targets = lappend(targets, entry);
+		groups = lappend(groups, group_clause(slice, entry->ressortgroupref));
+	}
+	if (targets == NIL)			/* one row for all: a constant key */
+		targets = list_make1(makeTargetEntry((Expr *) makeConst(INT4OID, -1, InvalidOid, 4,
+																Int32GetDatum(0), false, true),
+											 1, pstrdup("k1"), false));
+	index = 0;
+	foreach (lc, definition->aggregates)
+	{
+		Aggref *aggref = copyObject(lfirst_node(Aggref, lc));
+		const char *why;
+		Oid type = sx_aggregate_state_type(aggref, &why);
+		List *args = list_make2(aggref, makeNullConst(type, -1, get_typcollation(type)));
+
+		Oid types[] = {ANYOID, ANYELEMENTOID};
+		Oid collation = OidIsValid(get_typcollation(type)) ? aggref->aggcollid : InvalidOid;
+		Expr *marker = (Expr *) call_function("partial", 2, types, type, args, collation);
+
+		targets = lappend(targets, makeTargetEntry(marker, list_length(targets) + 1,
+												   psprintf("a%d", ++index), false));
+	}
+	query->targetList = targets;
+	query->groupClause = groups;
+	query->havingQual = NULL;
+	query->sortClause = NIL;
+	return query;
+}
+
+/* SELECT ctid: which rows of a micro-batch pass FROM and WHERE. */
+static Query *
+rows_query(const SxDefinition *definition)
+{
+	Query *query = copyObject(definition->query);
+	Var *ctid = makeVar(definition->stream_rti, SelfItemPointerAttributeNumber, TIDOID, -1,
+						InvalidOid, 0);
+
+	query->targetList = list_make1(makeTargetEntry((Expr *) ctid, 1, pstrdup("stream_row"), false));
+	query->groupClause = NIL;
+	query->havingQual = NULL;
+	query->sortClause = NIL;
+	query->hasAggs = false;
+	return query;
+}
+
+/* An internal view: a dummy with the right columns, then the query tree itself. */
+static Oid
+create_view(Relations *relations, const char *suffix, Query *query, const char *comment)
+{
+	StringInfoData sql;
+	char *name = psprintf("v" INT64_FORMAT "_%s", relations->id, suffix);
+	SxSpi spi;
+	Oid relid;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "CREATE VIEW " INTERNAL_SCHEMA ".%s WITH (security_invoker) AS ", name);
+	append_dummy_select(&sql, query->targetList);
+	sx_spi_begin(&spi);
+	sx_spi_run(sql.data);
+	relid = get_relname_relid(name, get_namespace_oid(INTERNAL_SCHEMA, false));
+	StoreViewQuery(relid, query, true);
+	CommandCounterIncrement();
+	sx_spi_run(psprintf("COMMENT ON VIEW " INTERNAL_SCHEMA ".%s IS %s", name,
+						quote_literal_cstr(psprintf("%s of continuous view %s", comment,
+													get_rel_name(relations->visible)))));
+	sx_spi_run(psprintf("GRANT SELECT ON " INTERNAL_SCHEMA ".%s TO %s", name,
+						quote_identifier(GetUserNameFromId(view_owner(relations->visible), false))));
+	sx_spi_end(&spi);
+	return relid;
+}
+
+/* The state table: the delta's columns, and the two indexes. */
+static void
+create_state(Relations *relations, Query *delta)
+{
+	const SxDefinition *definition = relations->definition;
+	StringInfoData sql;
+	StringInfoData keys;
+	const char *separator = "";
+	char *name;
+	ListCell *lc;
+	SxSpi spi;
+
+	sx_spi_begin(&spi);
+	sx_spi_run("SELECT pg_catalog.nextval('streamx_internal.view_id')");
+	relations->id = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
+												&(bool){false}));
+	name = psprintf("v" INT64_FORMAT "_state", relations->id);
+	initStringInfo(&sql);
+	initStringInfo(&keys);
+	appendStringInfo(&sql, "CREATE TABLE " INTERNAL_SCHEMA ".%s (", name);
+	foreach (lc, delta->targetList)
+	{
+		TargetEntry *entry = lfirst(lc);
+
+		appendStringInfo(&sql, "%s%s ", separator, entry->resname);
+		append_type(&sql, exprType((Node *) entry->expr), exprTypmod((Node *) entry->expr),
+					exprCollation((Node *) entry->expr));
+		if (entry->resname[0] != 'a')
+			appendStringInfo(&keys, "%s%s", separator, entry->resname);
+		separator = ", ";
+	}
+	appendStringInfoString(&sql, ") WITH (fillfactor = 70)");
+	sx_spi_run(sql.data);
+	sx_spi_run(psprintf("CREATE UNIQUE INDEX ON " INTERNAL_SCHEMA ".%s (%s) NULLS NOT DISTINCT", name,
+						keys.data));
+	if (definition->window_key)
+		sx_spi_run(psprintf("CREATE INDEX ON " INTERNAL_SCHEMA ".%s (slice_start)", name));
+	sx_spi_run(psprintf("COMMENT ON TABLE " INTERNAL_SCHEMA ".%s IS %s", name,
+						quote_literal_cstr(psprintf("state of continuous view %s",
+													get_rel_name(relations->visible)))));
+	sx_spi_run(psprintf("GRANT SELECT ON " INTERNAL_SCHEMA ".%s TO %s", name,
+						quote_identifier(GetUserNameFromId(view_owner(relations->visible), false))));
+	relations->state = get_relname_relid(name, get_namespace_oid(INTERNAL_SCHEMA, false));
+	sx_spi_end(&spi);
+}
+
+typedef struct VisibleContext
+{
+	const SxDefinition *definition;
+	Relation	state;
+} VisibleContext;
+
+/* A column of the state table (the visible query's only relation). */
+static Var *
+state_column(VisibleContext *context, int index)
+{
+	Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(context->state), index);
+
+	return makeVar(1, index + 1, attribute->atttypid, attribute->atttypmod, attribute->attcollation, 0);
+}
+
+static Node *
+finalized(VisibleContext *context, Aggref *aggref, int index)
+{
+	Var *state = state_column(context, index);
+	HeapTuple tuple = SearchSysCache1(AGGFNOID, ObjectIdGetDatum(aggref->aggfnoid));
+	bool is_final = !OidIsValid(((Form_pg_aggregate) GETSTRUCT(tuple))->aggfinalfn) &&
+					state->vartype == aggref->aggtype;
+	Oid types[] = {ANYOID, REGPROCEDUREOID, ANYELEMENTOID, ANYOID};
+	FuncExpr *call;
+	List *args;
+	ListCell *lc;
+
+	ReleaseSysCache(tuple);
+	if (is_final)
+		return state->varcollid == aggref->aggcollid
+				   ? (Node *) state
+				   : (Node *) makeRelabelType((Expr *) state, state->vartype, -1, aggref->aggcollid,
+											  COERCE_IMPLICIT_CAST);
+	args = list_make3(state,
+					  makeConst(REGPROCEDUREOID, -1, InvalidOid, sizeof(Oid),
+								ObjectIdGetDatum(aggref->aggfnoid), false, true),
+					  makeNullConst(aggref->aggtype, -1, aggref->aggcollid));
+	foreach (lc, aggref->aggargtypes)
+		args = lappend(args, makeNullConst(lfirst_oid(lc), -1, get_typcollation(lfirst_oid(lc))));
+	call = call_function("finalize", aggref->aggargtypes == NIL ? 3 : 4, types, aggref->aggtype, args,
+						 aggref->aggcollid);
+	call->inputcollid = aggref->inputcollid;
+	return (Node *) call;
+}
+
+/* Replace group expressions and aggregates by what the state table has of them. */
+static Node *
+visible_mutator(Node *node, VisibleContext *context)
+{
+	const SxDefinition *definition = context->definition;
+	int			column = 0;
+	ListCell   *lc;
+
+	if (node == NULL)
+		return NULL;
+	foreach (lc, definition->keys)
+	{
+		if (equal(node, ((SxGroupKey *) lfirst(lc))->expr))
+			return (Node *) state_column(context, column);
+		column++;
+	}
+	if (definition->window_key)
+	{
+		if (equal(node, definition->window_key->expr))
+		{
+			Var *slice = state_column(context, column);
+			Oid types[] = {slice->vartype, INTERVALOID};
+
+			return (Node *) call_function("tumble_range", 2, types, exprType(node),
+										  list_make2(slice, copyObject(definition->window_size)),
+										  InvalidOid);
+		}
+		column++;
+	}
+	else if (definition->keys == NIL)
+		column++;				/* the constant key */
+	if (IsA(node, Aggref))
+	{
+		foreach (lc, definition->aggregates)
+		{
+			if (equal(node, lfirst(lc)))
+				return finalized(context, (Aggref *) node, column);
+			column++;
+		}
+		elog(ERROR, "aggregate is not among the view's states");
+	}
+	if (IsA(node, Var))
+		ereport(ERROR, (errcode(ERRCODE_GROUPING_ERROR),
+						errmsg("a column of a continuous view is grouped only by functional dependency"),
+						errhint("Add the column to GROUP BY.")));
+	return expression_tree_mutator(node, visible_mutator, (void *) context);
+}
+
+/* The query of the user's view: the same columns from the state table. */
+static Query *
+visible_query(Relations *relations, Query *original)
+{
+	Query *query = makeNode(Query);
+	ParseState *pstate = make_parsestate(NULL);
+	Relation state = relation_open(relations->state, AccessShareLock);
+	VisibleContext context = {relations->definition, state};
+	ParseNamespaceItem *item = addRangeTableEntryForRelation(pstate, state, AccessShareLock, NULL,
+															  true, true);
+	RangeTblRef *ref = makeNode(RangeTblRef);
+	ListCell *lc;
+
+	query->commandType = CMD_SELECT;
+	query->canSetTag = true;
+	query->rtable = pstate->p_rtable;
+	sx_compat_take_permissions(query, pstate);
+	ref->rtindex = item->p_rtindex;
+	query->jointree = makeFromExpr(list_make1(ref),
+								   visible_mutator(relations->definition->query->havingQual, &context));
+	foreach (lc, relations->definition->query->targetList)
+	{
+		TargetEntry *entry = flatCopyTargetEntry(lfirst(lc));
+
+		if (entry->resjunk && get_sortgroupref_clause_noerr(entry->ressortgroupref,
+															original->sortClause) == NULL)
+			continue;
+		entry->expr = (Expr *) visible_mutator((Node *) entry->expr, &context);
+		entry->resno = list_length(query->targetList) + 1;
+		if (get_sortgroupref_clause_noerr(entry->ressortgroupref, original->sortClause) == NULL)
+			entry->ressortgroupref = 0;
+		entry->resorigtbl = InvalidOid;
+		entry->resorigcol = 0;
+		query->targetList = lappend(query->targetList, entry);
+	}
+	query->sortClause = copyObject(original->sortClause);
+	relation_close(state, NoLock);
+	return query;
+}
+
+/* Internal relations live and die with the visible view. */
+static void
+record_ownership(Relations *relations)
+{
+	Oid owned[] = {relations->state, relations->delta, relations->rows, relations->definition_view};
+	ObjectAddress view;
+
+	ObjectAddressSet(view, RelationRelationId, relations->visible);
+	for (int i = 0; i < lengthof(owned); i++)
+	{
+		ObjectAddress relation;
+
+		ObjectAddressSet(relation, RelationRelationId, owned[i]);
+		recordDependencyOn(&relation, &view, DEPENDENCY_INTERNAL);
+	}
+}
+
+static Datum
+current_settings(void)
+{
+	Datum values[2 * lengthof(kept_settings)];
+	int count = 0;
+
+	for (int i = 0; i < lengthof(kept_settings); i++)
+	{
+		values[count++] = CStringGetTextDatum(kept_settings[i]);
+		values[count++] = CStringGetTextDatum(GetConfigOption(kept_settings[i], false, false));
+	}
+	return PointerGetDatum(construct_array(values, count, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+static void
+record_catalog(Relations *relations, const char *text, List *options)
+{
+	const SxDefinition *definition = relations->definition;
+	bool has_window = definition->window_key != NULL;
+	const char *late_rows = sx_option_get(options, "late_rows");
+	const char *start = sx_option_get(options, "start");
+	Oid types[] = {OIDOID,	 TEXTOID, OIDOID,	  OIDOID,	   OIDOID,	OIDOID,	 TEXTOID,
+				   INT8OID, TIMESTAMPTZOID, INT8OID, TEXTOID, TEXTOID, TEXTARRAYOID};
+	Datum values[] = {ObjectIdGetDatum(relations->visible),
+					  CStringGetTextDatum(text),
+					  ObjectIdGetDatum(relations->state),
+					  ObjectIdGetDatum(relations->definition_view),
+					  ObjectIdGetDatum(relations->delta),
+					  ObjectIdGetDatum(relations->rows),
+					  CStringGetTextDatum(has_window ? "tumble" : "global"),
+					  Int64GetDatum(definition->window.size_us),
+					  TimestampTzGetDatum(definition->window.origin_us),
+					  Int64GetDatum(sx_option_interval_us(options, "allowed_lateness", 0)),
+					  CStringGetTextDatum(late_rows ? late_rows : "store"),
+					  CStringGetTextDatum(start ? start : "earliest"),
+					  current_settings()};
+	bool nulls[lengthof(types)] = {false};
+	SxSpi spi;
+
+	nulls[7] = nulls[8] = !has_window;
+	sx_spi_begin(&spi);
+	sx_spi_execute("INSERT INTO streamx.views (view, definition, state, definition_view, delta_view,"
+				   " rows_view, window_kind, window_size, window_origin, allowed_lateness, late_rows,"
+				   " start, settings)"
+				   " VALUES ($1::pg_catalog.regclass, $2, $3::pg_catalog.regclass,"
+				   " $4::pg_catalog.regclass, $5::pg_catalog.regclass, $6::pg_catalog.regclass, $7,"
+				   " $8 * interval '1 microsecond', $9, $10 * interval '1 microsecond', $11, $12, $13)",
+				   lengthof(types), types, values, nulls, false);
+	sx_spi_end(&spi);
+}
+
+/*
+ * After ALTER … OWNER and REASSIGN OWNED: a view's new owner gets SELECT on the
+ * internal relations, the old one loses it.
+ */
+void
+sx_define_sync_owners(void)
+{
+	SxSpi spi;
+
+	if (!sx_extension_exists())
+		return;
+	sx_spi_begin(&spi);
+	sx_spi_run("DO LANGUAGE plpgsql $$"
+			   "DECLARE r record; g record; BEGIN "
+			   "FOR r IN SELECT u.relation, c.relowner, i.relacl, i.relowner AS internal_owner"
+			   "  FROM streamx.views v JOIN pg_catalog.pg_class c ON c.oid = v.view,"
+			   "  LATERAL pg_catalog.unnest(ARRAY[v.state, v.delta_view, v.rows_view,"
+			   "                                  v.definition_view]) u(relation)"
+			   "  JOIN pg_catalog.pg_class i ON i.oid = u.relation "
+			   "LOOP "
+			   "  FOR g IN SELECT a.grantee FROM pg_catalog.aclexplode(r.relacl) a"
+			   "    WHERE a.grantee <> r.relowner AND a.grantee <> r.internal_owner "
+			   "  LOOP EXECUTE pg_catalog.format('REVOKE ALL ON %s FROM %I', r.relation,"
+			   "       pg_catalog.pg_get_userbyid(g.grantee)); END LOOP;"
+			   "  EXECUTE pg_catalog.format('GRANT SELECT ON %s TO %I', r.relation,"
+			   "       pg_catalog.pg_get_userbyid(r.relowner)); "
+			   "END LOOP; END $$");
+	sx_spi_end(&spi);
+}

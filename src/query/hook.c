@@ -1,0 +1,274 @@
+/*
+ * hook.c
+ *	  Where the engine hangs in the server: planner, executor, utility
+ *	  statements, drops.
+ *
+ *      planner        partial(aggregate) becomes the partial aggregate itself
+ *      ExecutorStart  rows that this transaction inserted are merged before it reads
+ *      utility        CREATE VIEW with our options; streams checked when made or altered
+ *      drop           the catalog forgets what is dropped
+ *
+ * Every hook returns at once for what is not ours.
+ */
+#include "compat.h"
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/objectaccess.h"
+#include "catalog/pg_class.h"
+#include "commands/extension.h"
+#include "executor/executor.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/planner.h"
+#include "tcop/utility.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "batch/insert.h"
+#include "batch/log.h"
+#include "catalog/forget.h"
+#include "catalog/spi.h"
+#include "catalog/stream.h"
+#include "query/attach.h"
+#include "query/define.h"
+#include "query/hook.h"
+#include "query/partial.h"
+#include "query/run.h"
+
+static planner_hook_type next_planner = NULL;
+static ExecutorStart_hook_type next_executor_start = NULL;
+static ProcessUtility_hook_type next_utility = NULL;
+static object_access_hook_type next_object_access = NULL;
+
+/* ---- planner ---- */
+
+static PlannedStmt *
+plan_query(Query *parse, const char *source, int cursor_options, ParamListInfo params)
+{
+	Oid stream = sx_run_take_mark();
+	PlannedStmt *plan = next_planner ? next_planner(parse, source, cursor_options, params)
+									 : standard_planner(parse, source, cursor_options, params);
+
+	if (OidIsValid(stream))
+	{
+		sx_partial_rewrite(plan);
+		if (sx_scan_mark(plan, stream) != 1)
+			elog(ERROR, "a plan for a micro-batch must scan its stream once");
+	}
+	return plan;
+}
+
+/* ---- executor ---- */
+
+/* Whether a plan reads what rows of this transaction may still have to get into. */
+static bool
+reads_streamx(const PlannedStmt *plan)
+{
+	Oid internal = get_namespace_oid("streamx_internal", true);
+	ListCell *lc;
+
+	foreach (lc, plan->rtable)
+	{
+		const RangeTblEntry *rte = lfirst(lc);
+
+		if (rte->rtekind != RTE_RELATION)
+			continue;
+		if (get_rel_namespace(rte->relid) == internal)
+			return true;
+		if (rte->relkind == RELKIND_FOREIGN_TABLE && plan->commandType == CMD_SELECT &&
+			sx_stream_is(rte->relid))
+			return true;
+	}
+	return false;
+}
+
+static void
+start_executor(QueryDesc *desc, int eflags)
+{
+	if (sx_insert_is_pending() && !(eflags & EXEC_FLAG_EXPLAIN_ONLY) && desc->snapshot &&
+		reads_streamx(desc->plannedstmt))
+	{
+		Snapshot old = desc->snapshot;
+
+		sx_insert_flush();
+		CommandCounterIncrement();
+		desc->snapshot = RegisterSnapshot(GetTransactionSnapshot());
+		UnregisterSnapshot(old);
+	}
+	if (next_executor_start)
+		next_executor_start(desc, eflags);
+	else
+		standard_ExecutorStart(desc, eflags);
+}
+
+/* ---- utility statements ---- */
+
+typedef struct UtilityCall
+{
+	PlannedStmt *pstmt;
+	const char *source;
+	ProcessUtilityContext context;
+	ParamListInfo params;
+	QueryEnvironment *environment;
+	DestReceiver *dest;
+	QueryCompletion *completion;
+} UtilityCall;
+
+static void
+run_next(UtilityCall *call, PlannedStmt *pstmt, bool read_only_tree)
+{
+	ProcessUtility_hook_type run = next_utility ? next_utility : standard_ProcessUtility;
+
+	run(pstmt, call->source, read_only_tree, call->context, call->params, call->environment,
+		call->dest, call->completion);
+}
+
+/* For sx_define_view: the CREATE VIEW of the dummy, the ordinary way. */
+static void
+run_statement(Node *statement, void *context)
+{
+	UtilityCall *call = context;
+	PlannedStmt *pstmt = copyObject(call->pstmt);
+
+	pstmt->utilityStmt = statement;
+	run_next(call, pstmt, false);
+}
+
+/* A stream was made or altered: check it, and enter it into the catalog. */
+static void
+check_stream(const RangeVar *name)
+{
+	Oid relid = RangeVarGetRelid(name, NoLock, true);
+	const SxStream *stream;
+	Oid type = OIDOID;
+	Datum value = ObjectIdGetDatum(relid);
+	SxSpi spi;
+
+	if (!OidIsValid(relid) || get_rel_relkind(relid) != RELKIND_FOREIGN_TABLE || !sx_stream_is(relid))
+		return;
+	CommandCounterIncrement();
+	sx_stream_check(relid);
+	stream = sx_stream_open(relid);
+	sx_spi_begin(&spi);
+	sx_spi_execute("INSERT INTO streamx.streams (stream) VALUES ($1::pg_catalog.regclass)"
+				   " ON CONFLICT (stream) DO NOTHING",
+				   1, &type, &value, NULL, false);
+	sx_spi_end(&spi);
+	CommandCounterIncrement();
+	if (!stream->is_kafka)
+		(void) sx_attach_insert_reader(relid);
+	if (stream->retain)
+		(void) sx_log_create(relid);
+	CacheInvalidateRelcacheByRelid(relid);
+	if (sx_views_changed)
+		sx_views_changed();
+}
+
+static void
+refuse_materialized(const CreateTableAsStmt *stmt)
+{
+	if (stmt->objtype == OBJECT_MATVIEW && stmt->into && sx_define_is_wanted(stmt->into->options))
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("a continuous view is not a materialized view"),
+						errhint("Write CREATE VIEW %s WITH (streamx.continuous) AS ….",
+								stmt->into->rel->relname)));
+}
+
+static bool
+changes_owner(const AlterTableStmt *stmt)
+{
+	ListCell *lc;
+
+	foreach (lc, stmt->cmds)
+	{
+		if (((AlterTableCmd *) lfirst(lc))->subtype == AT_ChangeOwner)
+			return true;
+	}
+	return false;
+}
+
+static void
+process_utility(PlannedStmt *pstmt, const char *source, bool read_only_tree,
+				ProcessUtilityContext context, ParamListInfo params, QueryEnvironment *environment,
+				DestReceiver *dest, QueryCompletion *completion)
+{
+	Node *stmt = pstmt->utilityStmt;
+	UtilityCall call = {pstmt, source, context, params, environment, dest, completion};
+
+	switch (nodeTag(stmt))
+	{
+		case T_ViewStmt:
+			if (sx_define_is_wanted(((ViewStmt *) stmt)->options))
+			{
+				sx_define_view(copyObject((ViewStmt *) stmt), source, pstmt->stmt_location,
+							   pstmt->stmt_len, run_statement, &call);
+				return;
+			}
+			break;
+		case T_CreateTableAsStmt:
+			refuse_materialized((CreateTableAsStmt *) stmt);
+			break;
+		default:
+			break;
+	}
+	run_next(&call, pstmt, read_only_tree);
+	if (creating_extension)
+		return;
+
+	switch (nodeTag(stmt))
+	{
+		case T_CreateForeignTableStmt:
+			check_stream(((CreateForeignTableStmt *) stmt)->base.relation);
+			break;
+		case T_AlterTableStmt:
+			check_stream(((AlterTableStmt *) stmt)->relation);
+			if (changes_owner((AlterTableStmt *) stmt))
+				sx_define_sync_owners();
+			break;
+		case T_AlterOwnerStmt:
+		case T_ReassignOwnedStmt:
+			sx_define_sync_owners();
+			break;
+		default:
+			break;
+	}
+}
+
+/* ---- drops ---- */
+
+static void
+object_access(ObjectAccessType access, Oid classid, Oid objid, int subid, void *arg)
+{
+	if (next_object_access)
+		next_object_access(access, classid, objid, subid, arg);
+	if (access != OAT_DROP || classid != RelationRelationId || subid != 0 || !sx_extension_exists())
+		return;
+	switch (get_rel_relkind(objid))
+	{
+		case RELKIND_VIEW:
+			sx_catalog_forget_view(objid);
+			break;
+		case RELKIND_FOREIGN_TABLE:
+			sx_catalog_forget_stream(objid);
+			break;
+		default:
+			return;
+	}
+	if (sx_views_changed)
+		sx_views_changed();
+}
+
+void
+sx_hook_init(void)
+{
+	next_planner = planner_hook;
+	planner_hook = plan_query;
+	next_executor_start = ExecutorStart_hook;
+	ExecutorStart_hook = start_executor;
+	next_utility = ProcessUtility_hook;
+	ProcessUtility_hook = process_utility;
+	next_object_access = object_access_hook;
+	object_access_hook = object_access;
+}

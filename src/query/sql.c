@@ -1,0 +1,20 @@
+/*
+ * sql.c
+ *	  The few texts of SQL that the engine runs over internal relations.
+ */
+#include "compat.h"
+
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#include "query/sql.h"
+
+char *
+sx_sql_select_all(Oid relid)
+{
+	char *name = get_rel_name(relid);
+
+	if (name == NULL)
+		elog(ERROR, "cache lookup failed for relation %u", relid);
+	return psprintf("SELECT * FROM %s", quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), name));
+}

@@ -1,0 +1,13 @@
+/*
+ * sql.h
+ *	  The few texts of SQL that the engine runs over internal relations.
+ */
+#ifndef SX_SQL_H
+#define SX_SQL_H
+
+#include "compat.h"
+
+/* "SELECT * FROM schema.relation", quoted; palloc'd. */
+extern char *sx_sql_select_all(Oid relid);
+
+#endif

@@ -1,0 +1,280 @@
+/*
+ * view.c
+ *	  A continuous view as the engine sees it: its catalog row, resolved.
+ *
+ * Views are cached by backend.  An entry is dropped when a relation it was
+ * read from is invalidated; whoever changes streamx.views sends an invalidation of the
+ * visible view.
+ */
+#include "compat.h"
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "nodes/nodeFuncs.h"
+#include "rewrite/rewriteHandler.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/catcache.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+
+#include "catalog/spi.h"
+#include "query/view.h"
+
+typedef struct Entry
+{
+	Oid			relid;			/* hash key */
+	bool		is_valid;
+	MemoryContext context;
+	SxView	   *view;
+} Entry;
+
+static HTAB *cache = NULL;
+
+static void create_cache(void);
+static void forget(Datum arg, Oid relid);
+static SxView *load(Oid relid);
+static void read_catalog(SxView *view);
+static void read_delta(SxView *view);
+
+const SxView *
+sx_view_load(Oid relid)
+{
+	Entry *entry;
+	bool found;
+
+	if (cache == NULL)
+		create_cache();
+	entry = hash_search(cache, &relid, HASH_ENTER, &found);
+	if (!found)
+	{
+		entry->is_valid = false;
+		entry->context = NULL;
+		entry->view = NULL;
+	}
+	if (!entry->is_valid)
+	{
+		MemoryContext context = AllocSetContextCreate(CacheMemoryContext, "streamx view",
+													  ALLOCSET_SMALL_SIZES);
+		MemoryContext old;
+
+		if (entry->context)
+			MemoryContextDelete(entry->context);
+		entry->context = context;
+		entry->view = NULL;
+		entry->is_valid = true; /* an invalidation while loading makes it false again */
+		old = MemoryContextSwitchTo(context);
+		PG_TRY();
+		{
+			entry->view = load(relid);
+		}
+		PG_CATCH();
+		{
+			entry->is_valid = false;
+			PG_RE_THROW();
+		}
+		PG_END_TRY();
+		MemoryContextSwitchTo(old);
+	}
+	return entry->view;
+}
+
+static void
+create_cache(void)
+{
+	HASHCTL control = {.keysize = sizeof(Oid), .entrysize = sizeof(Entry)};
+
+	if (!CacheMemoryContext)
+		CreateCacheMemoryContext();
+	cache = hash_create("streamx views", 16, &control, HASH_ELEM | HASH_BLOBS);
+	CacheRegisterRelcacheCallback(forget, (Datum) 0);
+}
+
+/* Only marks: what a caller holds stays readable to the next sx_view_load. */
+static void
+forget(Datum arg, Oid relid)
+{
+	HASH_SEQ_STATUS status;
+	Entry *entry;
+
+	hash_seq_init(&status, cache);
+	while ((entry = hash_seq_search(&status)) != NULL)
+	{
+		const SxView *view = entry->view;
+
+		if (!OidIsValid(relid) || view == NULL || relid == view->relid || relid == view->stream ||
+			relid == view->delta || relid == view->state)
+			entry->is_valid = false;
+	}
+}
+
+bool
+sx_view_is(Oid relid)
+{
+	Oid type = OIDOID;
+	Datum value = ObjectIdGetDatum(relid);
+	bool is_null = false;
+	bool found;
+	SxSpi spi;
+
+	if (get_rel_relkind(relid) != RELKIND_VIEW || !sx_extension_exists())
+		return false;
+	sx_spi_begin(&spi);
+	found = sx_spi_execute("SELECT 1 FROM streamx.views WHERE view = $1", 1, &type, &value, &is_null,
+						   true) > 0;
+	sx_spi_end(&spi);
+	return found;
+}
+
+static SxView *
+load(Oid relid)
+{
+	SxView *view = palloc0(sizeof(SxView));
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+
+	if (!HeapTupleIsValid(tuple))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+						errmsg("relation with OID %u does not exist", relid)));
+	view->relid = relid;
+	view->name = pstrdup(NameStr(((Form_pg_class) GETSTRUCT(tuple))->relname));
+	view->owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+
+	read_catalog(view);
+	read_delta(view);
+	return view;
+}
+
+/* A column of SPI's first row. */
+static Datum
+column(int number, bool *is_null)
+{
+	return SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, number, is_null);
+}
+
+static List *
+text_list(Datum array)
+{
+	Datum *values;
+	int count;
+	List *list = NIL;
+
+	deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false, TYPALIGN_INT, &values, NULL,
+					  &count);
+	for (int i = 0; i < count; i++)
+		list = lappend(list, TextDatumGetCString(values[i]));
+	return list;
+}
+
+static void
+read_catalog(SxView *view)
+{
+	MemoryContext context = CurrentMemoryContext;
+	MemoryContext spi_context;
+	Oid type = OIDOID;
+	Datum value = ObjectIdGetDatum(view->relid);
+	bool is_null = false;
+	SxSpi spi;
+
+	sx_spi_begin(&spi);
+	if (sx_spi_execute("SELECT state, delta_view, rows_view, definition_view, window_kind,"
+					   " (extract(epoch FROM window_size) * 1000000)::bigint, window_origin,"
+					   " (extract(epoch FROM allowed_lateness) * 1000000)::bigint,"
+					   " late_rows = 'store', settings,"
+					   " (SELECT s.stream FROM streamx.view_streams s WHERE s.view = v.view)"
+					   " FROM streamx.views v WHERE v.view = $1",
+					   1, &type, &value, &is_null, false) == 0)
+		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+						errmsg("\"%s\" is not a continuous view", view->name)));
+	view->state = DatumGetObjectId(column(1, &is_null));
+	view->delta = DatumGetObjectId(column(2, &is_null));
+	view->rows = DatumGetObjectId(column(3, &is_null));
+	view->definition = DatumGetObjectId(column(4, &is_null));
+	view->window.kind = SX_WINDOW_GLOBAL;
+	(void) column(6, &is_null);
+	if (!is_null)
+	{
+		view->window.kind = SX_WINDOW_TUMBLE;
+		view->window.size_us = DatumGetInt64(column(6, &is_null));
+		view->window.origin_us = DatumGetTimestampTz(column(7, &is_null));
+	}
+	view->allowed_lateness_us = DatumGetInt64(column(8, &is_null));
+	view->stores_late_rows = DatumGetBool(column(9, &is_null));
+	spi_context = MemoryContextSwitchTo(context);
+	view->settings = text_list(column(10, &is_null));
+	MemoryContextSwitchTo(spi_context);
+	view->stream = DatumGetObjectId(column(11, &is_null));
+	sx_spi_end(&spi);
+}
+
+typedef struct ColumnsContext
+{
+	SxView	   *view;
+	int			rti;
+	int			depth;
+} ColumnsContext;
+
+static bool
+collect_columns(Node *node, ColumnsContext *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+	{
+		context->depth++;
+		(void) query_tree_walker((Query *) node, collect_columns, context, 0);
+		context->depth--;
+		return false;
+	}
+	if (IsA(node, Var))
+	{
+		Var *var = (Var *) node;
+
+		if (var->varno == context->rti && var->varlevelsup == context->depth && var->varattno > 0)
+			context->view->columns = bms_add_member(context->view->columns, var->varattno);
+		return false;
+	}
+	return expression_tree_walker(node, collect_columns, context);
+}
+
+/* What the delta's query tells: its columns, its aggregates, and what it needs of the stream. */
+static void
+read_delta(SxView *view)
+{
+	Relation rel = table_open(view->delta, AccessShareLock);
+	Query *query = get_view_query(rel);
+	ColumnsContext context = {.view = view};
+	ListCell *lc;
+
+	foreach (lc, query->targetList)
+	{
+		TargetEntry *entry = lfirst(lc);
+
+		if (strcmp(entry->resname, "slice_start") == 0)
+			view->has_slice = true;
+		else if (entry->resname[0] == 'k')
+			view->nkeys++;
+		else
+			view->aggregates = lappend(view->aggregates,
+									   copyObject(linitial_node(Aggref, castNode(FuncExpr, entry->expr)->args)));
+	}
+	view->naggregates = list_length(view->aggregates);
+	view->is_single = query->groupClause == NIL;
+
+	foreach (lc, query->rtable)
+	{
+		RangeTblEntry *rte = lfirst(lc);
+
+		if (rte->rtekind == RTE_RELATION && rte->relid == view->stream)
+			context.rti = foreach_current_index(lc) + 1;
+	}
+	(void) query_tree_walker(query, collect_columns, &context, 0);
+	table_close(rel, AccessShareLock);
+}

@@ -1,0 +1,52 @@
+/*
+ * handle.h
+ *	  One librdkafka consumer: made with our settings, watched for errors, and
+ *	  got rid of in bounded time.  Private to src/source.
+ */
+#ifndef SX_SOURCE_HANDLE_H
+#define SX_SOURCE_HANDLE_H
+
+#include "compat.h"
+
+#include <librdkafka/rdkafka.h>
+
+#include "source/source.h"
+
+#define SX_REASON_SIZE 512
+
+/*
+ * Owned by a source and never moved: librdkafka holds its address.  What the
+ * callbacks write is plain data, and they run only inside the owner's own calls
+ * of rd_kafka_poll.
+ */
+typedef struct SxHandle
+{
+	rd_kafka_t *kafka;
+	rd_kafka_topic_t *topic;
+	rd_kafka_queue_t *queue;	  /* messages and partition events of all partitions */
+	rd_kafka_queue_t *main_queue; /* what concerns the whole client: errors */
+	int wake_fd;				  /* readable when a queue stops being empty; -1: none */
+	bool is_connected;
+	bool went_down;				 /* all brokers were lost; cleared by who has seen it */
+	bool has_error;				 /* reason is news */
+	bool is_fatal;				 /* with has_error: waiting does not help */
+	char reason[SX_REASON_SIZE]; /* the last error's; kept for messages even when old */
+} SxHandle;
+
+/* Fill in a zeroed handle.  ereports, leaving whatever is there to sx_handle_close. */
+extern void sx_handle_open(SxHandle *handle, const SxSourceOptions *options);
+
+/*
+ * Idempotent, never ereports, and takes a second at the most: a client that
+ * hangs (in a name server, say) is left to end by itself.  All messages must
+ * have been destroyed before, or it does hang.
+ */
+extern void sx_handle_close(SxHandle *handle);
+
+/* Remember an error, told by a callback, an event or an answer. */
+extern void sx_handle_note(SxHandle *handle, rd_kafka_resp_err_t err, const char *reason);
+
+/* Whether an error lasts until somebody changes something outside. */
+extern bool sx_kafka_error_lasts(rd_kafka_resp_err_t err);
+
+#endif

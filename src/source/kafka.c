@@ -1,0 +1,695 @@
+/*
+ * kafka.c
+ *	  Read the partitions of a Kafka topic through librdkafka.
+ *
+ * Partitions are started one by one on one queue, each at an offset of ours:
+ * like assign(), without a group, so that no coordinator, no rebalance and no
+ * group's offset can ever move us, and starting one leaves the others alone.
+ *
+ *	  brokers --> librdkafka's queue --> poll --> caller's array --> release
+ *	             (bounded by budget)         (kept in segments)
+ *
+ * The position of a partition is what we say it is: one after the last message
+ * handed out, or the offset that an end-of-partition event carries.  Whatever
+ * librdkafka skips on its own (a message set it cannot read) is not accepted:
+ * reading restarts at our position, and goes no further until it works.
+ */
+#include "compat.h"
+
+#include <unistd.h>
+
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "utils/memutils.h"
+#include "utils/wait_event.h"
+
+#include "source/kafka.h"
+
+#define MAX_PARTITION_NUMBER 1000000
+#define MAX_CHUNK 1024 /* messages taken from the queue at once */
+#define RETRY_MS 1000  /* between attempts to go on at a lost position */
+#define ENDS_MS 50	   /* at most so often are end offsets asked for */
+#define ENDS_TIMEOUT_MS 250
+#define ENDS_COST 20 /* ... and for a twentieth of the time */
+#define ENDS_FAILED_MS 5000
+#define BACKLOG 1000 /* messages behind the end that make it worth it */
+#define DRY_MS 5	 /* with a backlog, no message for so long is a stall */
+
+/*
+ * Messages handed out, by pointer, so that they can be given back even when the
+ * caller does not come back.  A segment lies at a multiple of its size: the
+ * place of a message leads to it.
+ */
+#define SEGMENT_BYTES 32768
+#define SEGMENT_SLOTS ((SEGMENT_BYTES - 64) / sizeof(rd_kafka_message_t *))
+
+struct Segment
+{
+	Segment *next;
+	int used; /* slots filled since it was last empty */
+	int live; /* of them, not yet given back */
+	rd_kafka_message_t *slots[SEGMENT_SLOTS];
+};
+
+StaticAssertDecl(sizeof(Segment) <= SEGMENT_BYTES, "a segment must fit its size");
+
+static dlist_head open_sources = DLIST_STATIC_INIT(open_sources);
+
+/* ---- opening and closing ---- */
+
+static void
+close_callback(void *arg)
+{
+	sx_source_close(arg);
+}
+
+/* librdkafka's threads must not outlive main(): what exit() tears down is theirs too. */
+static void
+close_at_exit(int code, Datum arg)
+{
+	while (!dlist_is_empty(&open_sources))
+		sx_source_close(dlist_head_element(SxSource, node, &open_sources));
+}
+
+SxSource *
+sx_source_open(const SxSourceOptions *options, MemoryContext context)
+{
+	static bool is_registered = false;
+	MemoryContext own =
+		AllocSetContextCreate(context, "streamx Kafka source", ALLOCSET_SMALL_SIZES);
+	SxSource *source = MemoryContextAllocZero(own, sizeof(SxSource));
+
+	if (!is_registered)
+		on_proc_exit(close_at_exit, (Datum) 0);
+	is_registered = true;
+
+	source->context = own;
+	source->topic = MemoryContextStrdup(own, options->topic);
+	source->callback.func = close_callback;
+	source->callback.arg = source;
+	dlist_push_tail(&open_sources, &source->node);
+	MemoryContextRegisterResetCallback(own, &source->callback);
+	sx_handle_open(&source->handle, options);
+	return source;
+}
+
+/* Destroy what was handed out and not given back; librdkafka would wait for it. */
+static void
+free_segments(SxSource *source)
+{
+	while (source->segments != NULL)
+	{
+		Segment *segment = source->segments;
+
+		source->segments = segment->next;
+		for (int i = 0; segment->live > 0 && i < segment->used; i++)
+		{
+			if (segment->slots[i] != NULL)
+				rd_kafka_message_destroy(segment->slots[i]);
+		}
+		free(segment);
+	}
+	source->current = NULL;
+}
+
+void
+sx_source_close(SxSource *source)
+{
+	if (source->is_closed)
+		return;
+	source->is_closed = true;
+	dlist_delete(&source->node);
+	free_segments(source);
+	sx_handle_close(&source->handle);
+}
+
+/* ---- positions ---- */
+
+static int
+find_partition(SxSource *source, int32 partition)
+{
+	return partition >= 0 && partition < source->nindex ? source->index[partition] : -1;
+}
+
+static void
+grow_index(SxSource *source, int32 partition)
+{
+	int size = Max(partition + 1, source->nindex * 2);
+
+	if (source->index == NULL)
+		source->index = MemoryContextAlloc(source->context, sizeof(int32) * size);
+	else
+		source->index = repalloc(source->index, sizeof(int32) * size);
+	while (source->nindex < size)
+		source->index[source->nindex++] = -1;
+}
+
+static void
+grow_partitions(SxSource *source)
+{
+	int size = Max(16, source->maxpartitions * 2);
+
+	if (source->maxpartitions == 0)
+	{
+		source->partitions = MemoryContextAlloc(source->context, sizeof(SxSourcePartition) * size);
+		source->positions = MemoryContextAlloc(source->context, sizeof(Position) * size);
+	}
+	else
+	{
+		source->partitions = repalloc(source->partitions, sizeof(SxSourcePartition) * size);
+		source->positions = repalloc(source->positions, sizeof(Position) * size);
+	}
+	source->maxpartitions = size;
+}
+
+/* Start reading at next_offset.  Returns false, with the error noted, when that fails. */
+static bool
+start(SxSource *source, int at)
+{
+	SxHandle *handle = &source->handle;
+	SxSourcePartition *partition = &source->partitions[at];
+
+	if (rd_kafka_consume_start_queue(handle->topic, partition->partition, partition->next_offset,
+									 handle->queue) == 0)
+		return true;
+	sx_handle_note(handle, rd_kafka_last_error(), NULL);
+	return false;
+}
+
+/* Mark a position as lost, to be looked at now, or a while after the last time. */
+static void
+lose(SxSource *source, int at)
+{
+	Position *position = &source->positions[at];
+	int64 due = Max(position->retry_ms, 1);
+
+	position->is_lost = true;
+	source->repair_ms = source->repair_ms == 0 ? due : Min(source->repair_ms, due);
+}
+
+/*
+ * Go on at next_offset.  Stop and start rather than seek: librdkafka's seek does
+ * nothing, silently, on a partition that it gave up.  What it has fetched for
+ * the partition becomes invisible at once.
+ */
+static void
+restart(SxSource *source, int at)
+{
+	Position *position = &source->positions[at];
+
+	(void) rd_kafka_consume_stop(source->handle.topic, source->partitions[at].partition);
+	position->is_lost = !start(source, at);
+	position->is_out_of_range = false;
+	if (position->is_lost)
+		lose(source, at);
+}
+
+void
+sx_source_add(SxSource *source, int32 partition, int64 offset)
+{
+	SxSourcePartition *added;
+
+	if (partition < 0 || partition > MAX_PARTITION_NUMBER)
+		elog(ERROR, "invalid partition number: %d", partition);
+	if (find_partition(source, partition) >= 0)
+		elog(ERROR, "partition %d is being read already", partition);
+	if (partition >= source->nindex)
+		grow_index(source, partition);
+	if (source->npartitions == source->maxpartitions)
+		grow_partitions(source);
+
+	added = &source->partitions[source->npartitions];
+	memset(added, 0, sizeof(*added));
+	memset(&source->positions[source->npartitions], 0, sizeof(Position));
+	added->partition = partition;
+	added->next_offset = offset;
+	added->end_offset = -1;
+	added->gap_low = -1;
+	source->index[partition] = source->npartitions++;
+	if (!start(source, source->npartitions - 1))
+	{
+		source->positions[source->npartitions - 1].is_lost = true;
+		source->repair_ms = 1;
+	}
+}
+
+void
+sx_source_seek(SxSource *source, int32 partition, int64 offset)
+{
+	int at = find_partition(source, partition);
+	SxSourcePartition *moved;
+
+	if (at < 0)
+		elog(ERROR, "partition %d is not being read", partition);
+	moved = &source->partitions[at];
+	moved->next_offset = offset;
+	moved->at_end = false;
+	moved->has_gap = false;
+	moved->gap_low = -1;
+	source->positions[at].retry_ms = 0;
+	restart(source, at);
+}
+
+const SxSourcePartition *
+sx_source_partitions(SxSource *source, int *count)
+{
+	*count = source->npartitions;
+	return source->partitions;
+}
+
+/* ---- what else comes through the queue ---- */
+
+static void
+take_end(SxSource *source, int at, int64 offset)
+{
+	SxSourcePartition *partition = &source->partitions[at];
+
+	source->handle.is_connected = true;
+	if (partition->has_gap || source->positions[at].is_lost || offset < partition->next_offset)
+		return;
+	source->has_news |= offset > partition->next_offset || !partition->at_end;
+	partition->next_offset = offset;
+	partition->end_offset = offset;
+	partition->at_end = true;
+}
+
+/* Errors after which librdkafka goes on by itself, exactly where it was. */
+static bool
+keeps_position(rd_kafka_resp_err_t err)
+{
+	switch (err)
+	{
+		case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
+		case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
+		case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+		case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+		case RD_KAFKA_RESP_ERR__TRANSPORT:
+		case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
+		case RD_KAFKA_RESP_ERR__RESOLVE:
+		case RD_KAFKA_RESP_ERR__TIMED_OUT:
+			return true;
+		default:
+			return false;
+	}
+}
+
+/* An entry of the queue that is no message. */
+static void
+take_event(SxSource *source, const rd_kafka_message_t *event)
+{
+	int at = event->rkt != NULL ? find_partition(source, event->partition) : -1;
+
+	if (event->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
+	{
+		if (at >= 0)
+			take_end(source, at, event->offset);
+		return;
+	}
+	if (event->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET)
+	{
+		/* this event has no version: one from before a seek can still come */
+		if (at >= 0 && !source->partitions[at].has_gap)
+		{
+			source->positions[at].is_out_of_range = true;
+			lose(source, at);
+		}
+		return;
+	}
+	sx_handle_note(&source->handle, event->err, rd_kafka_message_errstr(event));
+	if (at >= 0 && !source->partitions[at].has_gap && !keeps_position(event->err))
+		lose(source, at);
+}
+
+/*
+ * Is the position out of range for good?  It need not be: the event may be an
+ * old one, or we are to start at an end of the log that moved meanwhile.
+ */
+static void
+check_gap(SxSource *source, int at)
+{
+	SxSourcePartition *partition = &source->partitions[at];
+	Position *position = &source->positions[at];
+	int64 low;
+	int64 high;
+
+	if (partition->next_offset >= 0)
+	{
+		if (sx_kafka_ask_range(source, partition->partition, ENDS_TIMEOUT_MS, &low, &high) !=
+			RD_KAFKA_RESP_ERR_NO_ERROR)
+			return;
+		partition->end_offset = high;
+		if (partition->next_offset < low || partition->next_offset > high)
+		{
+			partition->has_gap = true;
+			partition->gap_low = low;
+			partition->at_end = false;
+			position->is_lost = false;
+			source->has_news = true;
+			return;
+		}
+	}
+	restart(source, at);
+}
+
+/* Go on where a position was lost, when its time has come. */
+static void
+repair(SxSource *source)
+{
+	int64 now = sx_kafka_now_ms();
+
+	if (source->repair_ms == 0 || source->repair_ms > now)
+		return;
+	source->repair_ms = 0;
+	for (int i = 0; i < source->npartitions; i++)
+	{
+		Position *position = &source->positions[i];
+
+		if (!position->is_lost)
+			continue;
+		if (position->retry_ms <= now)
+		{
+			position->retry_ms = now + RETRY_MS;
+			if (position->is_out_of_range)
+				check_gap(source, i);
+			else
+				restart(source, i);
+		}
+		if (position->is_lost)
+			lose(source, i);
+	}
+}
+
+/*
+ * When all brokers are away, restart the partitions that are at their end: the
+ * end is then told again, which is how we learn that a broker is back.
+ */
+static void
+expect_sign_of_life(SxSource *source)
+{
+	if (!source->handle.went_down)
+		return;
+	source->handle.went_down = false;
+	for (int i = 0; i < source->npartitions; i++)
+	{
+		if (source->partitions[i].at_end && !source->positions[i].is_lost)
+			restart(source, i);
+	}
+}
+
+/* ---- end offsets ---- */
+
+/*
+ * See from the last answer to a fetch how far behind we are; true when that is
+ * far.  It tells the high watermark, which is the end too if nothing beyond it
+ * waits for a transaction.
+ */
+static bool
+compare_with_end(SxSource *source, int at)
+{
+	SxSourcePartition *partition = &source->partitions[at];
+	int64 low;
+	int64 high;
+
+	if (rd_kafka_get_watermark_offsets(source->handle.kafka, source->topic, partition->partition,
+									   &low, &high) != RD_KAFKA_RESP_ERR_NO_ERROR ||
+		high < 0 || partition->next_offset < 0)
+		return false;
+	if (partition->next_offset >= high)
+	{
+		partition->end_offset = partition->next_offset;
+		partition->at_end = true;
+		return false;
+	}
+	if (partition->end_offset <= partition->next_offset || high - partition->next_offset < BACKLOG)
+		partition->end_offset = high;
+	return high - partition->next_offset >= BACKLOG;
+}
+
+static void
+ask_ends(SxSource *source, rd_kafka_topic_partition_list_t *list)
+{
+	int64 began = sx_kafka_now_ms();
+	rd_kafka_resp_err_t err =
+		rd_kafka_offsets_for_times(source->handle.kafka, list, ENDS_TIMEOUT_MS);
+	int64 ended = sx_kafka_now_ms();
+
+	source->ends_ms = ended + Max(ENDS_MS, (ended - began) * ENDS_COST);
+	source->dry_ms = ended + ENDS_MS;
+	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
+	{
+		source->ends_ms = source->dry_ms = source->blocked_ms = ended + ENDS_FAILED_MS;
+		return;
+	}
+	for (int i = 0; i < list->cnt; i++)
+	{
+		SxSourcePartition *partition =
+			&source->partitions[find_partition(source, list->elems[i].partition)];
+
+		if (list->elems[i].err == RD_KAFKA_RESP_ERR_NO_ERROR && list->elems[i].offset >= 0)
+			partition->end_offset = Max(list->elems[i].offset, partition->next_offset);
+	}
+}
+
+/*
+ * Bring at_end and end_offset up to date; ask the brokers if must_ask.
+ *
+ * The question has a second purpose: it wakes librdkafka's threads, which in
+ * 2.0.2 sleep for up to a second once the queue was full, even when it has run
+ * dry since.  It goes only to partitions with a backlog: a connection at the end
+ * of its log holds answers back until the current fetch ends.
+ */
+static void
+refresh_ends(SxSource *source, bool must_ask)
+{
+	rd_kafka_topic_partition_list_t *list = NULL;
+
+	source->is_behind = false;
+	for (int i = 0; i < source->npartitions; i++)
+	{
+		SxSourcePartition *partition = &source->partitions[i];
+
+		if (partition->at_end || partition->has_gap || !compare_with_end(source, i))
+			continue;
+		source->is_behind = true;
+		if (!must_ask)
+			continue;
+		if (list == NULL)
+			list = rd_kafka_topic_partition_list_new(source->npartitions);
+		rd_kafka_topic_partition_list_add(list, source->topic, partition->partition)->offset =
+			RD_KAFKA_OFFSET_END;
+	}
+	if (list == NULL)
+		return;
+	ask_ends(source, list);
+	rd_kafka_topic_partition_list_destroy(list);
+}
+
+/* ---- messages ---- */
+
+/* A segment with room; NULL without memory, which the caller takes for "nothing there". */
+static Segment *
+segment_with_room(SxSource *source)
+{
+	Segment *segment = source->current;
+
+	if (segment != NULL && segment->live == 0)
+		segment->used = 0;
+	if (segment != NULL && segment->used < SEGMENT_SLOTS)
+		return segment;
+	for (segment = source->segments; segment != NULL; segment = segment->next)
+	{
+		if (segment->live == 0)
+			break;
+	}
+	if (segment == NULL)
+	{
+		if (posix_memalign((void **) &segment, SEGMENT_BYTES, SEGMENT_BYTES) != 0)
+			return NULL;
+		segment->live = 0;
+		segment->next = source->segments;
+		source->segments = segment;
+	}
+	segment->used = 0;
+	source->current = segment;
+	return segment;
+}
+
+/* Hand out a message unless it is out of turn; returns whether it was. */
+static inline bool
+hand_out(SxSource *source, int at, rd_kafka_message_t **slot, SxMessage *message)
+{
+	rd_kafka_message_t *taken = *slot;
+	SxSourcePartition *partition = &source->partitions[at];
+	rd_kafka_timestamp_type_t type;
+
+	if (unlikely(taken->offset < partition->next_offset || source->positions[at].is_lost ||
+				 partition->has_gap))
+		return false;
+	partition->next_offset = taken->offset + 1;
+	partition->at_end = false;
+
+	message->payload = taken->payload;
+	message->payload_length = taken->len;
+	message->key = taken->key;
+	message->key_length = taken->key_len;
+	message->partition = taken->partition;
+	message->offset = taken->offset;
+	message->timestamp_ms = rd_kafka_message_timestamp(taken, &type);
+	message->handle = slot;
+	return true;
+}
+
+/* Go through what came from the queue; returns how many messages are for the caller. */
+static int
+sort_out(SxSource *source, Segment *segment, int count, SxMessage *messages, size_t *bytes)
+{
+	int at = -1;
+	int handed = 0;
+	int end = segment->used + count;
+
+	for (int i = segment->used; i < end; i++)
+	{
+		rd_kafka_message_t *taken = segment->slots[i];
+
+		if (likely(taken->err == RD_KAFKA_RESP_ERR_NO_ERROR))
+		{
+			if (at < 0 || source->partitions[at].partition != taken->partition)
+				at = find_partition(source, taken->partition);
+			if (at >= 0 && hand_out(source, at, &segment->slots[i], &messages[handed]))
+			{
+				*bytes += messages[handed++].payload_length;
+				continue;
+			}
+		}
+		else
+			take_event(source, taken);
+		rd_kafka_message_destroy(taken);
+		segment->slots[i] = NULL;
+	}
+	segment->used = end;
+	segment->live += handed;
+	return handed;
+}
+
+/* Take what is there, without waiting, up to the limits. */
+static int
+drain(SxSource *source, SxMessage *messages, int max, size_t max_bytes)
+{
+	int handed = 0;
+	size_t bytes = 0;
+
+	while (handed < max && bytes < max_bytes)
+	{
+		Segment *segment = segment_with_room(source);
+		size_t fitting = (max_bytes - bytes) / (source->message_length + 1) + 1;
+		ssize_t count;
+
+		if (segment == NULL)
+			break;
+		fitting = Min(fitting, Min(max - handed, MAX_CHUNK));
+		fitting = Min(fitting, SEGMENT_SLOTS - segment->used);
+		count = rd_kafka_consume_batch_queue(source->handle.queue, 0,
+											 &segment->slots[segment->used], fitting);
+		if (count <= 0)
+			break;
+		handed += sort_out(source, segment, count, &messages[handed], &bytes);
+		if (handed > 0)
+			source->message_length = bytes / handed;
+		if (count < fitting)
+			break;
+	}
+	if (handed > 0)
+		source->handle.is_connected = true;
+	return handed;
+}
+
+/* Sleep until something comes; false when it is the latch or an interrupt. */
+static bool
+wait_for_wakeup(SxSource *source, int64 timeout_ms)
+{
+	int events;
+	uint64 ignored;
+
+	if (InterruptPending)
+		return false;
+	events = WaitLatchOrSocket(MyLatch,
+							   WL_LATCH_SET | WL_SOCKET_READABLE | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+							   source->handle.wake_fd, (long) timeout_ms, PG_WAIT_EXTENSION);
+	if (events & WL_SOCKET_READABLE)
+		(void) !read(source->handle.wake_fd, &ignored, sizeof(ignored));
+	if (events & WL_LATCH_SET)
+		ResetLatch(MyLatch);
+	return (events & WL_LATCH_SET) == 0 && !InterruptPending;
+}
+
+/* What is to be done between taking messages and returning them, or waiting for some. */
+static void
+tend(SxSource *source, int handed)
+{
+	int64 now = sx_kafka_now_ms();
+
+	sx_kafka_hear(source);
+	expect_sign_of_life(source);
+	repair(source);
+	if (handed > 0)
+	{
+		refresh_ends(source, source->ends_ms <= now);
+		source->dry_ms = Max(now + DRY_MS, source->blocked_ms);
+	}
+	else if (source->is_behind && source->dry_ms <= now)
+		refresh_ends(source, true);
+}
+
+/* When poll, having nothing, has to look after something itself. */
+static int64
+next_duty_ms(SxSource *source, int64 until)
+{
+	if (source->repair_ms > 0)
+		until = Min(until, source->repair_ms);
+	if (source->is_behind)
+		until = Min(until, source->dry_ms);
+	return until;
+}
+
+int
+sx_source_poll(SxSource *source, SxMessage *messages, int max, size_t max_bytes, int timeout_ms)
+{
+	int64 until = timeout_ms > 0 ? sx_kafka_now_ms() + timeout_ms : 0;
+
+	for (;;)
+	{
+		int handed = drain(source, messages, max, max_bytes);
+		int64 now;
+
+		tend(source, handed);
+		if (handed > 0 || source->has_news || timeout_ms <= 0)
+		{
+			source->has_news = false;
+			return handed;
+		}
+		now = sx_kafka_now_ms();
+		if (now >= until || !wait_for_wakeup(source, Max(next_duty_ms(source, until) - now, 1)))
+			return 0;
+	}
+}
+
+void
+sx_source_release(SxSource *source, SxMessage *messages, int count)
+{
+	if (source->is_closed)
+		return;
+	for (int i = 0; i < count; i++)
+	{
+		rd_kafka_message_t **slot = messages[i].handle;
+		Segment *segment;
+
+		if (slot == NULL)
+			continue;
+		segment = (Segment *) ((uintptr_t) slot & ~((uintptr_t) SEGMENT_BYTES - 1));
+		rd_kafka_message_destroy(*slot);
+		*slot = NULL;
+		segment->live--;
+		messages[i].handle = NULL;
+	}
+}

@@ -1,0 +1,66 @@
+/*
+ * kafka.h
+ *	  What the two halves of the Kafka source share: reading (kafka.c) and
+ *	  asking (query.c).  Private to src/source.
+ */
+#ifndef SX_SOURCE_KAFKA_H
+#define SX_SOURCE_KAFKA_H
+
+#include "compat.h"
+
+#include "lib/ilist.h"
+
+#include "source/handle.h"
+
+typedef struct Segment Segment;
+
+/* What we remember of a partition beyond what callers see. */
+typedef struct Position
+{
+	bool is_lost;		  /* librdkafka may be elsewhere: restart at next_offset */
+	bool is_out_of_range; /* it says so, but we have not seen the range */
+	int64 retry_ms;		  /* not before then (monotonic) */
+} Position;
+
+struct SxSource
+{
+	SxHandle handle;
+	MemoryContext context;
+	MemoryContextCallback callback;
+	dlist_node node; /* in the list of sources this process has open */
+	bool is_closed;
+	char *topic;
+
+	int npartitions;
+	int maxpartitions;
+	SxSourcePartition *partitions; /* in the order they were added */
+	Position *positions;		   /* beside them */
+	int32 *index;				   /* partition number -> place in those, or -1 */
+	int nindex;
+
+	bool has_news;		   /* an end or a gap was seen since poll last returned */
+	int64 repair_ms;	   /* next look at lost positions; 0: none is lost */
+	bool is_behind;		   /* some partition has a backlog */
+	int64 ends_ms;		   /* next time to ask for end offsets, messages flowing */
+	int64 dry_ms;		   /* ... and without messages, when there ought to be some */
+	int64 blocked_ms;	   /* not before then, because of an error */
+	size_t message_length; /* running mean */
+
+	Segment *segments; /* all of them */
+	Segment *current;
+};
+
+/* Monotonic milliseconds. */
+extern int64 sx_kafka_now_ms(void);
+
+/* Take over what the client as a whole has to say: errors. */
+extern void sx_kafka_hear(SxSource *source);
+
+/*
+ * The offsets of a partition's ends; one try.  The high one is the last stable
+ * offset, because we read committed.
+ */
+extern rd_kafka_resp_err_t
+sx_kafka_ask_range(SxSource *source, int32 partition, int timeout_ms, int64 *low, int64 *high);
+
+#endif

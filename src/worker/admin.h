@@ -1,0 +1,25 @@
+/*
+ * admin.h
+ *	  What the functions of administration have in common.
+ */
+#ifndef SX_ADMIN_H
+#define SX_ADMIN_H
+
+#include "compat.h"
+
+/* A stream, or a continuous view, that a user named. */
+typedef struct SxTarget
+{
+	Oid relid;
+	const char *name;
+	bool is_view;
+	Oid stream;
+} SxTarget;
+
+/* Find out what a relation is; an error when it is neither. */
+extern void sx_admin_resolve(Oid relid, SxTarget *target);
+
+/* Whether a query about one relation ($1) finds a row.  The text is a constant. */
+extern bool sx_admin_exists(const char *statement, Oid relid);
+
+#endif

@@ -1,0 +1,590 @@
+/*
+ * consumer.c
+ *	  A reader at work: its source, where it stands, and the messages that will
+ *	  be its next micro-batch.
+ *
+ *	     committed             reader->next_offset          source
+ *	  -------|------------------------|-----------------------|------> offset
+ *	          messages of the batch     (moved by advance)      fetched ahead
+ *
+ * The source is ahead of the reader, the reader moves when a batch runs, and
+ * committed follows when the transaction did.
+ */
+#include "compat.h"
+
+#include "worker/consumer.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "foreign/foreign.h"
+#include "miscadmin.h"
+#include "portability/instr_time.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+
+#include "batch/connect.h"
+#include "catalog/spi.h"
+#include "window/watermark.h"
+
+#define MIN_MESSAGES 1024
+
+/* What a message taken from librdkafka costs beside its bytes, and a row's own arrays. */
+#define MESSAGE_OVERHEAD 512
+
+int64
+sx_now_us(void)
+{
+	instr_time now;
+
+	INSTR_TIME_SET_CURRENT(now);
+	return (int64) INSTR_TIME_GET_MICROSEC(now);
+}
+
+/* ---- opening ---- */
+
+/* Moves whenever a server, a user mapping or a foreign table's options change. */
+static uint64 connection_changes = 0;
+
+static void
+note_connection_change(Datum arg, int cacheid, uint32 hashvalue)
+{
+	connection_changes++;
+}
+
+static void
+watch_connections(void)
+{
+	static bool is_registered = false;
+
+	if (is_registered)
+		return;
+	CacheRegisterSyscacheCallback(FOREIGNSERVEROID, note_connection_change, (Datum) 0);
+	CacheRegisterSyscacheCallback(USERMAPPINGOID, note_connection_change, (Datum) 0);
+	CacheRegisterSyscacheCallback(FOREIGNTABLEREL, note_connection_change, (Datum) 0);
+	is_registered = true;
+}
+
+/* Where a reader's views want it to begin. */
+static char *
+load_start(int32 reader)
+{
+	static const char *const statement =
+		"SELECT v.start FROM streamx.views v JOIN streamx.view_streams s USING (view)"
+		" WHERE s.reader = $1 ORDER BY v.view LIMIT 1";
+	Oid types[] = {INT4OID};
+	Datum values[] = {Int32GetDatum(reader)};
+	MemoryContext caller = CurrentMemoryContext;
+	char *start = NULL;
+	bool isnull;
+	SxSpi spi;
+
+	sx_spi_begin(&spi);
+	if (sx_spi_execute(statement, 1, types, values, NULL, true) > 0)
+	{
+		Datum value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+		MemoryContext old = MemoryContextSwitchTo(caller);
+
+		start = TextDatumGetCString(value);
+		MemoryContextSwitchTo(old);
+	}
+	sx_spi_end(&spi);
+	return start ? start : pstrdup("earliest");
+}
+
+static Oid
+stream_owner(Oid relid)
+{
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid owner;
+
+	if (!HeapTupleIsValid(tuple))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+						errmsg("stream with OID %u does not exist", relid)));
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+/* Open the source with what the stream's owner may use. */
+static void
+connect_source(SxConsumer *consumer)
+{
+	const SxStream *stream = consumer->stream;
+	char *client_id =
+		psprintf("streamx-%u-%u-%d", MyDatabaseId, stream->relid, consumer->reader->id);
+	Datum may_use;
+
+	watch_connections();
+	consumer->connection_changes = connection_changes;
+	consumer->owner = stream_owner(stream->relid);
+	may_use =
+		DirectFunctionCall3(has_server_privilege_id_id, ObjectIdGetDatum(consumer->owner),
+							ObjectIdGetDatum(stream->server_oid), CStringGetTextDatum("USAGE"));
+	if (!DatumGetBool(may_use))
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						errmsg("permission denied for foreign server %s",
+							   GetForeignServer(stream->server_oid)->servername),
+						errdetail("The owner of stream \"%s\" needs USAGE on it.", stream->name)));
+	consumer->source =
+		sx_connect(stream, consumer->owner, consumer->queue_bytes, client_id, consumer->context);
+}
+
+/* Keep positions as those of the last commit. */
+static void
+remember(SxConsumer *consumer)
+{
+	SxReader *reader = consumer->reader;
+	int64 now = sx_now_us();
+	Size size = sizeof(SxPartition) * Max(reader->npartitions, 1);
+
+	if (consumer->ncommitted < reader->npartitions || consumer->committed == NULL)
+	{
+		if (consumer->committed)
+			pfree(consumer->committed);
+		consumer->committed = MemoryContextAlloc(consumer->context, size);
+	}
+	memcpy(consumer->committed, reader->partitions, sizeof(SxPartition) * reader->npartitions);
+	consumer->ncommitted = reader->npartitions;
+	consumer->committed_watermark = reader->watermark;
+	consumer->views = reader->views;
+
+	if (consumer->row_at_size >= reader->npartitions)
+		return;
+	if (consumer->row_at_us)
+		pfree(consumer->row_at_us);
+	consumer->row_at_us =
+		MemoryContextAlloc(consumer->context, sizeof(int64) * reader->npartitions);
+	consumer->row_at_size = reader->npartitions;
+	for (int i = 0; i < reader->npartitions; i++)
+		consumer->row_at_us[i] = now;
+}
+
+/* Whether a reader just loaded stands where the consumer left it. */
+static bool
+is_where(const SxReader *reader, const SxConsumer *consumer)
+{
+	if (reader->paused || reader->npartitions != consumer->ncommitted ||
+		strcmp(reader->topic, consumer->reader->topic) != 0)
+		return false;
+	for (int i = 0; i < reader->npartitions; i++)
+		if (reader->partitions[i].partition != consumer->committed[i].partition ||
+			reader->partitions[i].next_offset != consumer->committed[i].next_offset)
+			return false;
+	return true;
+}
+
+/* Stream, reader and batch, as the catalog has them now, in a context of their own; or false. */
+static bool
+load(SxConsumer *consumer, int32 id)
+{
+	MemoryContext context =
+		AllocSetContextCreate(consumer->context, "streamx reader", ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	SxReader *reader = sx_reader_load(id);
+
+	if (reader == NULL || (consumer->reader && !is_where(reader, consumer)))
+	{
+		MemoryContextSwitchTo(old);
+		MemoryContextDelete(context);
+		return false;
+	}
+	consumer->reader = reader;
+	consumer->stream = sx_stream_open(reader->stream);
+	consumer->batch = sx_batch_create(consumer->stream, context);
+	consumer->start = load_start(id);
+	MemoryContextSwitchTo(old);
+	if (consumer->reader_context)
+		MemoryContextDelete(consumer->reader_context);
+	consumer->reader_context = context;
+	remember(consumer);
+	return true;
+}
+
+SxConsumer *
+sx_consumer_open(int32 id, int64 queue_bytes, MemoryContext parent)
+{
+	MemoryContext context =
+		AllocSetContextCreate(parent, "streamx consumer", ALLOCSET_DEFAULT_SIZES);
+	SxConsumer *consumer = MemoryContextAllocZero(context, sizeof(SxConsumer));
+
+	consumer->context = context;
+	consumer->queue_bytes = queue_bytes;
+	if (!load(consumer, id))
+	{
+		MemoryContextDelete(context);
+		return NULL;
+	}
+	consumer->messages_size = MIN_MESSAGES;
+	consumer->messages = MemoryContextAlloc(context, sizeof(SxMessage) * MIN_MESSAGES);
+	connect_source(consumer);
+	for (int i = 0; i < consumer->reader->npartitions; i++)
+		sx_source_add(consumer->source, consumer->reader->partitions[i].partition,
+					  consumer->reader->partitions[i].next_offset);
+	return consumer;
+}
+
+void
+sx_consumer_close(SxConsumer *consumer)
+{
+	sx_consumer_drop(consumer);
+	sx_source_close(consumer->source);
+	MemoryContextDelete(consumer->context);
+}
+
+bool
+sx_consumer_refresh(SxConsumer *consumer)
+{
+	return load(consumer, consumer->reader->id) &&
+		   consumer->connection_changes == connection_changes &&
+		   consumer->owner == stream_owner(consumer->stream->relid);
+}
+
+/* ---- partitions ---- */
+
+/* Where a partition begins for this reader; false: see *error. */
+static bool
+find_start(SxConsumer *consumer, int32 partition, bool is_first, int timeout_ms, int64 *offset,
+		   char **error)
+{
+	int64 low;
+	int64 high;
+	const char *start = is_first ? consumer->start : "earliest";
+
+	if (strcmp(start, "earliest") == 0 || strcmp(start, "latest") == 0)
+	{
+		if (!sx_source_range(consumer->source, partition, timeout_ms, &low, &high, error))
+			return false;
+		*offset = strcmp(start, "latest") == 0 ? high : low;
+		return true;
+	}
+	else
+	{
+		TimestampTz at = DatumGetTimestampTz(
+			DirectFunctionCall3(timestamptz_in, CStringGetDatum(start),
+								ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+		int64 epoch_ms = (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * (int64) SECS_PER_DAY * 1000;
+
+		return sx_source_offset_at(consumer->source, partition, at / 1000 + epoch_ms, timeout_ms,
+								   offset, error);
+	}
+}
+
+SxPartition *
+sx_consumer_discover(SxConsumer *consumer, int timeout_ms, int *count, char **error)
+{
+	bool is_first = consumer->reader->npartitions == 0;
+	int32 *numbers;
+	int nnumbers = sx_source_list_partitions(consumer->source, timeout_ms, &numbers, error);
+	SxPartition *found;
+
+	*count = 0;
+	if (nnumbers < 0)
+		return NULL;
+	found = palloc0(sizeof(SxPartition) * (nnumbers + 1));
+	for (int i = 0; i < nnumbers; i++)
+	{
+		SxPartition *partition = &found[*count];
+
+		if (sx_reader_partition(consumer->reader, numbers[i]) != NULL)
+			continue;
+		partition->partition = numbers[i];
+		if (!find_start(consumer, numbers[i], is_first, timeout_ms, &partition->start_offset,
+						error))
+			return NULL;
+		(*count)++;
+	}
+	return found;
+}
+
+void
+sx_consumer_add(SxConsumer *consumer, const SxPartition *partitions, int count)
+{
+	for (int i = 0; i < count; i++)
+		(void) sx_reader_add_partition(consumer->reader, partitions[i].partition,
+									   partitions[i].start_offset);
+	sx_progress_save(consumer->reader);
+}
+
+void
+sx_consumer_read(SxConsumer *consumer, const SxPartition *partitions, int count)
+{
+	remember(consumer);
+	for (int i = 0; i < count; i++)
+		sx_source_add(consumer->source, partitions[i].partition, partitions[i].start_offset);
+}
+
+/* ---- messages ---- */
+
+static void
+make_room(SxConsumer *consumer, int count)
+{
+	int size = consumer->messages_size;
+
+	while (size < count)
+		size = size > INT_MAX / 2 ? count : size * 2;
+	if (size == consumer->messages_size)
+		return;
+	consumer->messages = repalloc_huge(consumer->messages, sizeof(SxMessage) * size);
+	consumer->messages_size = size;
+}
+
+/* Note when rows came, by partition. */
+static void
+note_arrival(SxConsumer *consumer, int from)
+{
+	const SxPartition *partition = NULL;
+	int64 now = sx_now_us();
+
+	for (int i = from; i < consumer->nmessages; i++)
+	{
+		const SxMessage *message = &consumer->messages[i];
+
+		if (partition == NULL || partition->partition != message->partition)
+		{
+			partition = sx_reader_partition(consumer->reader, message->partition);
+			if (partition == NULL)
+				continue;
+			consumer->row_at_us[partition - consumer->reader->partitions] = now;
+		}
+		consumer->bytes += message->payload_length + message->key_length;
+	}
+	consumer->bytes += (size_t) (consumer->nmessages - from) *
+					   (MESSAGE_OVERHEAD + sizeof(SxMessage) +
+						consumer->stream->ncolumns * (sizeof(Datum) + sizeof(bool)));
+}
+
+int
+sx_consumer_collect(SxConsumer *consumer, int max_rows, size_t max_bytes, int timeout_ms)
+{
+	int before = consumer->nmessages;
+
+	while (consumer->nmessages < max_rows && consumer->bytes < max_bytes)
+	{
+		int from = consumer->nmessages;
+		int wanted = Min(max_rows - from, Max(MIN_MESSAGES, consumer->messages_size / 2));
+		int came;
+
+		make_room(consumer, from + wanted);
+		came = sx_source_poll(consumer->source, &consumer->messages[from], wanted,
+							  max_bytes - consumer->bytes, timeout_ms);
+		consumer->nmessages += came;
+		note_arrival(consumer, from);
+		if (came < wanted)
+			break;
+		timeout_ms = 0;
+	}
+	return consumer->nmessages - before;
+}
+
+int64
+sx_consumer_lag(const SxConsumer *consumer)
+{
+	int count;
+	const SxSourcePartition *partitions = sx_source_partitions(consumer->source, &count);
+	int64 lag = 0;
+
+	for (int i = 0; i < count; i++)
+		if (partitions[i].end_offset > partitions[i].next_offset)
+			lag += partitions[i].end_offset - partitions[i].next_offset;
+	return lag;
+}
+
+bool
+sx_consumer_is_at_end(const SxConsumer *consumer)
+{
+	int count;
+	const SxSourcePartition *partitions = sx_source_partitions(consumer->source, &count);
+
+	for (int i = 0; i < count; i++)
+		if (!partitions[i].at_end)
+			return false;
+	return count > 0;
+}
+
+/* ---- silence ---- */
+
+static bool
+is_silent(const SxConsumer *consumer, int index, int64 now)
+{
+	return consumer->stream->idle_timeout_us >= 0 &&
+		   now - consumer->row_at_us[index] >= consumer->stream->idle_timeout_us;
+}
+
+bool
+sx_consumer_is_idle(const SxConsumer *consumer, const SxSourcePartition *partition)
+{
+	SxReader *reader = consumer->reader;
+	const SxPartition *known = sx_reader_partition(reader, partition->partition);
+
+	return partition->at_end && known != NULL &&
+		   (known->event_time == DT_NOBEGIN ||
+			is_silent(consumer, known - reader->partitions, sx_now_us()));
+}
+
+int64
+sx_consumer_silent_at(const SxConsumer *consumer)
+{
+	const SxReader *reader = consumer->reader;
+	int64 now = sx_now_us();
+	int64 earliest = PG_INT64_MAX;
+
+	if (consumer->stream->idle_timeout_us < 0)
+		return earliest;
+	for (int i = 0; i < reader->npartitions; i++)
+		if (!is_silent(consumer, i, now))
+			earliest = Min(earliest, consumer->row_at_us[i] + consumer->stream->idle_timeout_us);
+	return earliest;
+}
+
+/* Copy what the source knows into the reader. */
+void
+sx_consumer_advance(SxConsumer *consumer)
+{
+	int count;
+	const SxSourcePartition *partitions = sx_source_partitions(consumer->source, &count);
+	int64 now = sx_now_us();
+
+	for (int i = 0; i < count; i++)
+	{
+		SxPartition *partition = sx_reader_partition(consumer->reader, partitions[i].partition);
+
+		if (partition == NULL)
+			continue;
+		/* a position that librdkafka has yet to resolve is none */
+		if (partitions[i].next_offset >= 0 && !partitions[i].has_gap)
+			partition->next_offset = partitions[i].next_offset;
+		partition->at_end = partitions[i].at_end;
+		partition->is_silent = is_silent(consumer, partition - consumer->reader->partitions, now);
+	}
+}
+
+bool
+sx_consumer_has_news(SxConsumer *consumer)
+{
+	SxReader *reader = consumer->reader;
+	SxPartitionTime *times;
+	int64 watermark;
+	bool has_news = false;
+
+	sx_consumer_advance(consumer);
+	for (int i = 0; i < reader->npartitions; i++)
+		has_news =
+			has_news || reader->partitions[i].next_offset != consumer->committed[i].next_offset;
+	if (!has_news && consumer->stream->event_time != 0 && reader->npartitions > 0)
+	{
+		times = palloc(sizeof(SxPartitionTime) * reader->npartitions);
+		for (int i = 0; i < reader->npartitions; i++)
+			times[i] = (SxPartitionTime){.max_event_time = reader->partitions[i].event_time,
+										 .at_end = reader->partitions[i].at_end,
+										 .is_silent = reader->partitions[i].is_silent};
+		watermark = sx_watermark_advance(reader->watermark, times, reader->npartitions,
+										 consumer->stream->watermark_delay_us);
+		has_news = watermark > reader->watermark;
+		pfree(times);
+	}
+	sx_consumer_rollback(consumer);
+	return has_news;
+}
+
+/* ---- the end of a batch ---- */
+
+static void
+release(SxConsumer *consumer)
+{
+	sx_batch_reset(consumer->batch);
+	sx_source_release(consumer->source, consumer->messages, consumer->nmessages);
+	consumer->nmessages = 0;
+	consumer->bytes = 0;
+}
+
+void
+sx_consumer_commit(SxConsumer *consumer)
+{
+	/* the batch's own list lies in its memory; if a view left, refresh will tell */
+	consumer->reader->views = consumer->views;
+	remember(consumer);
+	release(consumer);
+}
+
+void
+sx_consumer_rollback(SxConsumer *consumer)
+{
+	SxReader *reader = consumer->reader;
+
+	sx_batch_reset(consumer->batch);
+	/* partitions are only ever added, in a transaction of their own */
+	memcpy(reader->partitions, consumer->committed, sizeof(SxPartition) * consumer->ncommitted);
+	reader->npartitions = consumer->ncommitted;
+	reader->watermark = reader->stored_watermark = consumer->committed_watermark;
+	reader->views = consumer->views;
+}
+
+void
+sx_consumer_drop(SxConsumer *consumer)
+{
+	int count;
+	const SxSourcePartition *partitions = sx_source_partitions(consumer->source, &count);
+
+	release(consumer);
+	for (int i = 0; i < count; i++)
+	{
+		SxPartition *partition = sx_reader_partition(consumer->reader, partitions[i].partition);
+
+		if (partition != NULL && partition->next_offset != partitions[i].next_offset)
+			sx_source_seek(consumer->source, partition->partition, partition->next_offset);
+	}
+}
+
+/* ---- gaps ---- */
+
+bool
+sx_consumer_gap(const SxConsumer *consumer, SxGap *gap)
+{
+	int count;
+	const SxSourcePartition *partitions = sx_source_partitions(consumer->source, &count);
+
+	for (int i = 0; i < count; i++)
+	{
+		if (!partitions[i].has_gap)
+			continue;
+		gap->partition = partitions[i].partition;
+		gap->from = partitions[i].next_offset;
+		gap->to = partitions[i].gap_low;
+		return true;
+	}
+	return false;
+}
+
+void
+sx_consumer_skip(SxConsumer *consumer, const SxGap *gap)
+{
+	static const char *const statement =
+		"INSERT INTO streamx_internal.skip"
+		" (reader, topic, \"partition\", from_offset, to_offset) VALUES ($1, $2, $3, $4, $5)";
+	SxReader *reader = consumer->reader;
+	Oid types[] = {INT4OID, TEXTOID, INT4OID, INT8OID, INT8OID};
+	Datum values[] = {Int32GetDatum(reader->id), CStringGetTextDatum(reader->topic),
+					  Int32GetDatum(gap->partition), Int64GetDatum(gap->from),
+					  Int64GetDatum(gap->to)};
+	SxPartition *partition = sx_reader_partition(reader, gap->partition);
+	SxSpi spi;
+
+	sx_spi_begin(&spi);
+	sx_spi_execute(statement, 5, types, values, NULL, false);
+	sx_spi_end(&spi);
+	partition->next_offset = gap->to;
+	sx_progress_save(reader);
+}
+
+void
+sx_consumer_leap(SxConsumer *consumer, const SxGap *gap)
+{
+	remember(consumer);
+	sx_source_seek(consumer->source, gap->partition, gap->to);
+}

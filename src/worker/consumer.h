@@ -1,0 +1,125 @@
+/*
+ * consumer.h
+ *	  A reader at work: its source, where it stands, and the messages that will
+ *	  be its next micro-batch.
+ *
+ * What it knows of positions and watermark is as of the last commit; a batch
+ * moves them, and either all of it is kept (sx_consumer_commit) or nothing
+ * (sx_consumer_rollback).
+ */
+#ifndef SX_CONSUMER_H
+#define SX_CONSUMER_H
+
+#include "compat.h"
+
+#include "batch/batch.h"
+#include "catalog/reader.h"
+#include "catalog/stream.h"
+#include "source/source.h"
+
+/* Offsets that can no longer be read. */
+typedef struct SxGap
+{
+	int32 partition;
+	int64 from;
+	int64 to; /* reading goes on here; less than from when the log was cut or made anew */
+} SxGap;
+
+typedef struct SxConsumer
+{
+	MemoryContext context; /* all of it; deleting it closes the source */
+	const SxStream *stream;
+	SxReader *reader;
+	SxSource *source;
+	SxBatch *batch;
+	int64 queue_bytes; /* budget of the source */
+	const char *start; /* where the first partitions begin: earliest, latest, a time */
+
+	SxMessage *messages; /* taken from the source, not yet committed */
+	int nmessages;
+	int messages_size;
+	size_t bytes; /* memory they take, roughly */
+
+	/* private to consumer.c */
+	MemoryContext reader_context; /* of stream, reader, batch */
+	Oid owner;
+	uint64 connection_changes;
+	List *views; /* of the reader, as loaded */
+	SxPartition *committed;
+	int ncommitted;
+	int64 committed_watermark;
+	int64 *row_at_us; /* by partition as in reader: when the last row came */
+	int row_at_size;
+} SxConsumer;
+
+/* Monotonic microseconds. */
+extern int64 sx_now_us(void);
+
+/*
+ * Start reading for a reader at its stored positions; NULL when it is gone.
+ * In a transaction with an active snapshot; what is made outlives it.
+ */
+extern SxConsumer *sx_consumer_open(int32 reader, int64 queue_bytes, MemoryContext parent);
+extern void sx_consumer_close(SxConsumer *consumer);
+
+/*
+ * Look at stream, reader and views again, in a transaction with an active
+ * snapshot.  false: what changed needs a consumer opened anew (other brokers,
+ * positions moved by somebody else, reader gone).
+ */
+extern bool sx_consumer_refresh(SxConsumer *consumer);
+
+/*
+ * Ask for partitions the reader does not have yet, and where they begin.  No
+ * transaction needed.  NULL and *error when the broker did not answer; an empty
+ * array when there is nothing new.
+ */
+extern SxPartition *
+sx_consumer_discover(SxConsumer *consumer, int timeout_ms, int *count, char **error);
+
+/* Store new partitions, in a transaction; then, once it is committed, read them. */
+extern void sx_consumer_add(SxConsumer *consumer, const SxPartition *partitions, int count);
+extern void sx_consumer_read(SxConsumer *consumer, const SxPartition *partitions, int count);
+
+/*
+ * Take messages that have come, until there are max_rows or max_bytes of them;
+ * waits up to timeout_ms for the first.  Returns how many came.
+ */
+extern int
+sx_consumer_collect(SxConsumer *consumer, int max_rows, size_t max_bytes, int timeout_ms);
+
+/* Messages known to be there and not yet taken; 0 as well when nothing is known. */
+extern int64 sx_consumer_lag(const SxConsumer *consumer);
+
+/* Whether the end of each partition was seen. */
+extern bool sx_consumer_is_at_end(const SxConsumer *consumer);
+
+/*
+ * Whether a batch without rows would move anything: past a transaction marker,
+ * or the watermark, because a partition fell silent.
+ */
+extern bool sx_consumer_has_news(SxConsumer *consumer);
+
+/* Whether a partition does not hold the watermark: at its end, and silent or never heard of. */
+extern bool sx_consumer_is_idle(const SxConsumer *consumer, const SxSourcePartition *partition);
+
+/* When the next partition will count as silent (as sx_now_us); PG_INT64_MAX: none will. */
+extern int64 sx_consumer_silent_at(const SxConsumer *consumer);
+
+/* Move the reader's positions past the messages taken. */
+extern void sx_consumer_advance(SxConsumer *consumer);
+
+extern void sx_consumer_commit(SxConsumer *consumer);
+extern void sx_consumer_rollback(SxConsumer *consumer);
+
+/* Forget the messages taken: they will be read again from the positions. */
+extern void sx_consumer_drop(SxConsumer *consumer);
+
+/* A gap in front of the reader, if there is one. */
+extern bool sx_consumer_gap(const SxConsumer *consumer, SxGap *gap);
+
+/* Record a gap and step over it, in a transaction; then, once it is committed, go on behind it. */
+extern void sx_consumer_skip(SxConsumer *consumer, const SxGap *gap);
+extern void sx_consumer_leap(SxConsumer *consumer, const SxGap *gap);
+
+#endif

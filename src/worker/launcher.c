@@ -1,0 +1,480 @@
+/*
+ * launcher.c
+ *	  The launcher: sees to it that each Kafka stream with views has a worker.
+ *
+ * It is connected to no database, so that it never stands in the way of DROP
+ * DATABASE.  Which streams there are, a short-lived probe tells for one
+ * database after another, at start and when a backend's commit asks for it.
+ *
+ *	  backend --commit--> probes[] --> probe of the database --> slots[]
+ *	                                                               |
+ *	                                launcher: start, stop, back off
+ */
+#include "compat.h"
+
+#include "worker/launcher.h"
+
+#include "access/heapam.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/pg_database.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/proc.h"
+#include "storage/procarray.h"
+#include "storage/procsignal.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "catalog/setting.h"
+#include "worker/shared.h"
+
+#define RESTART_MS 1000		 /* before a worker that ended is started again */
+#define WARNING_MS 60 * 1000 /* between two warnings about missing places */
+#define CHECK_MS 1000		 /* while something is under way */
+
+static BackgroundWorkerHandle *handles[SX_MAX_SLOTS]; /* of slots' workers */
+static BackgroundWorkerHandle *probe_handle = NULL;
+static List *to_probe = NIL; /* OIDs of databases, in TopMemoryContext */
+static TimestampTz probe_after = 0;
+static TimestampTz warned_at = 0;
+static TimestampTz wake_at = 0; /* the loop's next appointment; 0: none */
+
+/* Come back at the given time, or earlier. */
+static void
+appoint(TimestampTz at)
+{
+	if (wake_at == 0 || at < wake_at)
+		wake_at = at;
+}
+
+/* OIDs of the databases a worker may connect to, in context. */
+static List *
+list_databases(MemoryContext context)
+{
+	List *databases = NIL;
+	Relation relation;
+	TableScanDesc scan;
+	HeapTuple tuple;
+
+	StartTransactionCommand();
+	(void) GetTransactionSnapshot();
+	relation = table_open(DatabaseRelationId, AccessShareLock);
+	scan = table_beginscan_catalog(relation, 0, NULL);
+	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
+	{
+		Form_pg_database database = (Form_pg_database) GETSTRUCT(tuple);
+		MemoryContext old;
+
+		/* a connection limit of -2 marks what an interrupted DROP DATABASE left */
+		if (!database->datallowconn || database->datistemplate || database->datconnlimit == -2)
+			continue;
+		old = MemoryContextSwitchTo(context);
+		databases = lappend_oid(databases, database->oid);
+		MemoryContextSwitchTo(old);
+	}
+	table_endscan(scan);
+	table_close(relation, AccessShareLock);
+	CommitTransactionCommand();
+	return databases;
+}
+
+/* Take over what backends asked to be probed. */
+static void
+collect_requests(void)
+{
+	bool all;
+
+	LWLockAcquire(sx_shared->lock, LW_EXCLUSIVE);
+	all = sx_shared->must_probe_all;
+	sx_shared->must_probe_all = false;
+	for (int i = 0; i < sx_shared->nprobes; i++)
+	{
+		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+
+		to_probe = list_append_unique_oid(to_probe, sx_shared->probes[i]);
+		MemoryContextSwitchTo(old);
+	}
+	sx_shared->nprobes = 0;
+	LWLockRelease(sx_shared->lock);
+	if (all)
+	{
+		list_free(to_probe);
+		to_probe = list_databases(TopMemoryContext);
+	}
+}
+
+/* Give back slots and counters of databases that are gone. */
+static void
+forget_databases(void)
+{
+	List *databases;
+	bool must;
+
+	LWLockAcquire(sx_shared->lock, LW_EXCLUSIVE);
+	must = sx_shared->databases_changed;
+	sx_shared->databases_changed = false;
+	LWLockRelease(sx_shared->lock);
+	if (!must)
+		return;
+	databases = list_databases(TopMemoryContext);
+	LWLockAcquire(sx_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < SX_MAX_SLOTS; i++)
+	{
+		SxWorkerSlot *slot = &sx_shared->slots[i];
+
+		if (!slot->in_use || list_member_oid(databases, slot->database))
+			continue;
+		slot->is_wanted = false;
+		sx_activity_forget_database(slot->database);
+	}
+	LWLockRelease(sx_shared->lock);
+	list_free(databases);
+}
+
+static void
+fill_worker(BackgroundWorker *worker, const char *function, const char *name, Datum arg)
+{
+	memset(worker, 0, sizeof(*worker));
+	worker->bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker->bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker->bgw_restart_time = BGW_NEVER_RESTART;
+	strlcpy(worker->bgw_library_name, "streamx", BGW_MAXLEN);
+	strlcpy(worker->bgw_function_name, function, BGW_MAXLEN);
+	strlcpy(worker->bgw_name, name, BGW_MAXLEN);
+	worker->bgw_main_arg = arg;
+	worker->bgw_notify_pid = MyProcPid;
+}
+
+static bool
+start_process(BackgroundWorker *worker, BackgroundWorkerHandle **handle)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+	bool is_started = RegisterDynamicBackgroundWorker(worker, handle);
+
+	MemoryContextSwitchTo(old);
+	return is_started;
+}
+
+/* Say, not too often, that a process cannot be started for want of a place. */
+static void
+warn_no_place(TimestampTz now, bool is_own_limit)
+{
+	if (warned_at != 0 && !TimestampDifferenceExceeds(warned_at, now, WARNING_MS))
+		return;
+	warned_at = now;
+	ereport(WARNING, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+					  errmsg("streamx is waiting for a worker slot"),
+					  is_own_limit ? errhint("You might need to increase streamx.max_workers.")
+								   : errhint("You might need to increase max_worker_processes.")));
+}
+
+/* The probe that ran has ended: did it do its work? */
+static void
+finish_probe(TimestampTz now)
+{
+	pid_t pid;
+	Oid failed;
+
+	if (GetBackgroundWorkerPid(probe_handle, &pid) != BGWH_STOPPED)
+		return;
+	pfree(probe_handle);
+	probe_handle = NULL;
+	LWLockAcquire(sx_shared->lock, LW_EXCLUSIVE);
+	failed = sx_shared->probing; /* a probe clears it at its end */
+	sx_shared->probing = InvalidOid;
+	sx_shared->probe_pid = 0;
+	LWLockRelease(sx_shared->lock);
+	if (OidIsValid(failed))
+	{
+		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+
+		to_probe = list_append_unique_oid(to_probe, failed);
+		MemoryContextSwitchTo(old);
+		probe_after = TimestampTzPlusMilliseconds(now, RESTART_MS);
+	}
+}
+
+/* Start a probe of the next database that asks for it; one at a time. */
+static void
+probe_next(TimestampTz now)
+{
+	List *databases;
+	Oid database = InvalidOid;
+	ListCell *lc;
+
+	if (probe_handle != NULL)
+		finish_probe(now);
+	if (probe_handle != NULL || to_probe == NIL)
+		return;
+	if (now < probe_after)
+	{
+		appoint(probe_after);
+		return;
+	}
+	databases = list_databases(TopMemoryContext);
+	foreach (lc, to_probe)
+	{
+		Oid candidate = lfirst_oid(lc);
+		bool is_held;
+
+		if (!list_member_oid(databases, candidate))
+		{
+			to_probe = foreach_delete_current (to_probe, lc);
+			continue;
+		}
+		LWLockAcquire(sx_shared->lock, LW_EXCLUSIVE);
+		is_held = sx_shared_is_held(candidate);
+		if (!is_held)
+			sx_shared->probing = database = candidate;
+		LWLockRelease(sx_shared->lock);
+		if (!is_held)
+			break;
+	}
+	list_free(databases);
+	if (OidIsValid(database))
+	{
+		BackgroundWorker worker;
+
+		to_probe = list_delete_oid(to_probe, database);
+		fill_worker(&worker, "sx_probe_main", "streamx probe", ObjectIdGetDatum(database));
+		strlcpy(worker.bgw_type, "streamx probe", BGW_MAXLEN);
+		if (!start_process(&worker, &probe_handle))
+		{
+			probe_handle = NULL;
+			LWLockAcquire(sx_shared->lock, LW_EXCLUSIVE);
+			sx_shared->probing = InvalidOid;
+			LWLockRelease(sx_shared->lock);
+			to_probe = list_concat_unique_oid(list_make1_oid(database), to_probe);
+			probe_after = TimestampTzPlusMilliseconds(now, RESTART_MS);
+			appoint(probe_after);
+			warn_no_place(now, false);
+		}
+	}
+}
+
+/* Whether the slot has a process, or will have one without our doing. */
+static bool
+has_process(int i)
+{
+	return handles[i] != NULL || sx_shared->slots[i].pid != 0 ||
+		   sx_shared->slots[i].state == SX_WORKER_STARTING;
+}
+
+/* Whether the slot's process has ended. */
+static bool
+has_ended(int i, TimestampTz now)
+{
+	SxWorkerSlot *slot = &sx_shared->slots[i];
+	pid_t pid;
+
+	if (handles[i] != NULL)
+		return GetBackgroundWorkerPid(handles[i], &pid) == BGWH_STOPPED;
+	/* started by a launcher before this one */
+	if (slot->pid != 0)
+		return BackendPidGetProc(slot->pid) == NULL;
+	return TimestampDifferenceExceeds(slot->started_at, now, 10 * CHECK_MS);
+}
+
+/* A slot's worker is gone: free the slot, or set the time of the next try. */
+static void
+note_end(int i, TimestampTz now)
+{
+	SxWorkerSlot *slot = &sx_shared->slots[i];
+	int64 pause_ms = RESTART_MS;
+
+	if (handles[i] != NULL)
+		pfree(handles[i]);
+	handles[i] = NULL;
+	slot->pid = 0;
+	slot->latch = NULL;
+	if (slot->failures > 1)
+		pause_ms = Min((int64) RESTART_MS << Min(slot->failures - 1, 20),
+					   (int64) sx_max_restart_backoff_ms);
+	slot->state = slot->failures > 0 ? SX_WORKER_BACKING_OFF : SX_WORKER_WAITING;
+	slot->start_after = TimestampTzPlusMilliseconds(now, pause_ms);
+	slot->restarts++;
+}
+
+/* Start the slot's worker if it wants one and may; count it if it runs. */
+static void
+start_worker(int i, TimestampTz now, int *running)
+{
+	SxWorkerSlot *slot = &sx_shared->slots[i];
+	BackgroundWorker worker;
+
+	if (slot->start_after > now)
+	{
+		appoint(slot->start_after);
+		return;
+	}
+	if (*running >= sx_max_workers)
+	{
+		slot->state = SX_WORKER_WAITING;
+		warn_no_place(now, true);
+		return;
+	}
+	fill_worker(&worker, "sx_worker_main", "", Int32GetDatum(i));
+	snprintf(worker.bgw_name, BGW_MAXLEN, "streamx worker for stream %s", slot->name);
+	strlcpy(worker.bgw_type, "streamx worker", BGW_MAXLEN);
+	slot->state = SX_WORKER_STARTING;
+	slot->started_at = now;
+	if (start_process(&worker, &handles[i]))
+	{
+		(*running)++;
+		return;
+	}
+	handles[i] = NULL;
+	slot->state = SX_WORKER_WAITING;
+	slot->start_after = TimestampTzPlusMilliseconds(now, RESTART_MS);
+	appoint(slot->start_after);
+	warn_no_place(now, false);
+}
+
+/* Bring processes in line with the slots. */
+static void
+tend_workers(TimestampTz now)
+{
+	int running = 0;
+
+	LWLockAcquire(sx_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < SX_MAX_SLOTS; i++)
+	{
+		SxWorkerSlot *slot = &sx_shared->slots[i];
+		bool may_run;
+
+		if (!slot->in_use)
+			continue;
+		if (has_process(i) && has_ended(i, now))
+			note_end(i, now);
+		if (!has_process(i))
+		{
+			if (!slot->is_wanted)
+				slot->in_use = false;
+			continue;
+		}
+		may_run = slot->is_wanted && sx_enabled && !sx_shared_is_held(slot->database);
+		if (!may_run && handles[i] != NULL)
+			TerminateBackgroundWorker(handles[i]);
+		else if (!may_run && slot->pid != 0)
+			kill(slot->pid, SIGTERM);
+		if (!may_run)
+			appoint(TimestampTzPlusMilliseconds(now, CHECK_MS));
+		running++;
+	}
+	for (int i = 0; i < SX_MAX_SLOTS; i++)
+	{
+		SxWorkerSlot *slot = &sx_shared->slots[i];
+
+		if (slot->in_use && sx_enabled && !has_process(i) && !sx_shared_is_held(slot->database))
+			start_worker(i, now, &running);
+	}
+	LWLockRelease(sx_shared->lock);
+}
+
+/* A session that ended without releasing its database does so here. */
+static void
+drop_dead_holds(TimestampTz now)
+{
+	LWLockAcquire(sx_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < SX_MAX_HOLDS; i++)
+	{
+		SxHold *hold = &sx_shared->holds[i];
+
+		if (hold->holder == 0)
+			continue;
+		if (BackendPidGetProc(hold->holder) == NULL)
+			hold->holder = 0;
+		else
+			appoint(TimestampTzPlusMilliseconds(now, CHECK_MS));
+	}
+	LWLockRelease(sx_shared->lock);
+}
+
+static void
+leave_shared(int code, Datum arg)
+{
+	LWLockAcquire(sx_shared->lock, LW_EXCLUSIVE);
+	sx_shared->launcher_pid = 0;
+	sx_shared->launcher_latch = NULL;
+	LWLockRelease(sx_shared->lock);
+}
+
+static void
+enter_shared(void)
+{
+	LWLockAcquire(sx_shared->lock, LW_EXCLUSIVE);
+	sx_shared->launcher_pid = MyProcPid;
+	sx_shared->launcher_latch = MyLatch;
+	sx_shared->must_probe_all = true;
+	sx_shared->probing = InvalidOid;
+	LWLockRelease(sx_shared->lock);
+	before_shmem_exit(leave_shared, 0);
+}
+
+static void
+wait_for_news(void)
+{
+	long timeout_ms = -1;
+	int events = WL_LATCH_SET | WL_EXIT_ON_PM_DEATH;
+
+	if (wake_at != 0)
+	{
+		timeout_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), wake_at);
+		events |= WL_TIMEOUT;
+	}
+	(void) WaitLatch(MyLatch, events, timeout_ms, PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+	/* exit code 1: the postmaster starts it again, unless it is shutting down */
+	if (ShutdownRequestPending)
+		proc_exit(1);
+	CHECK_FOR_INTERRUPTS();
+	if (ConfigReloadPending)
+	{
+		ConfigReloadPending = false;
+		ProcessConfigFile(PGC_SIGHUP);
+	}
+}
+
+void
+sx_launcher_main(Datum arg)
+{
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
+	BackgroundWorkerUnblockSignals();
+	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
+	enter_shared();
+	for (;;)
+	{
+		TimestampTz now = GetCurrentTimestamp();
+
+		wake_at = 0;
+		drop_dead_holds(now);
+		forget_databases();
+		collect_requests();
+		if (sx_enabled)
+			probe_next(now);
+		tend_workers(now);
+		wait_for_news();
+	}
+}
+
+void
+sx_launcher_init(void)
+{
+	BackgroundWorker worker;
+
+	sx_shared_init();
+	sx_activity_init();
+	fill_worker(&worker, "sx_launcher_main", "streamx launcher", (Datum) 0);
+	strlcpy(worker.bgw_type, "streamx launcher", BGW_MAXLEN);
+	worker.bgw_restart_time = 1;
+	worker.bgw_notify_pid = 0;
+	RegisterBackgroundWorker(&worker);
+}

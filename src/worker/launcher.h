@@ -1,0 +1,43 @@
+/*
+ * launcher.h
+ *	  The launcher: sees to it that each Kafka stream with views has a worker.
+ */
+#ifndef SX_LAUNCHER_H
+#define SX_LAUNCHER_H
+
+#include "compat.h"
+
+/*
+ * Register the launcher, shared memory and activity; from _PG_init, only while
+ * shared_preload_libraries is processed.
+ */
+extern void sx_launcher_init(void);
+
+/*
+ * The current transaction changes streams, readers, views or the options of a
+ * server: when it commits, workers of this database look at the catalog again
+ * and the launcher looks for streams that need a worker, or need one no more.
+ * After COMMIT PREPARED call it in the committing command.
+ */
+extern void sx_launcher_wakeup(void);
+
+/*
+ * The same at once for another database (CREATE DATABASE, ALLOW_CONNECTIONS);
+ * InvalidOid: for all of them.
+ */
+extern void sx_launcher_wakeup_database(Oid database);
+
+/*
+ * Before DROP, RENAME, SET TABLESPACE and CREATE ... TEMPLATE of a database:
+ * end its workers, wait until they are gone (at most a few seconds) and let none
+ * start until released.  Release in any case, also after an error; an ended
+ * session releases by itself.
+ */
+extern void sx_launcher_hold_database(Oid database);
+extern void sx_launcher_release_database(Oid database);
+
+/* Entry points of background workers. */
+extern SX_EXPORT void sx_launcher_main(Datum arg);
+extern SX_EXPORT void sx_probe_main(Datum arg);
+
+#endif

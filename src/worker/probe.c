@@ -1,0 +1,179 @@
+/*
+ * probe.c
+ *	  The probe: a process that lives for some milliseconds in one database and
+ *	  tells the launcher which of its streams need a worker.
+ */
+#include "compat.h"
+
+#include "worker/launcher.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "postmaster/bgworker.h"
+#include "storage/ipc.h"
+#include "tcop/tcopprot.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "catalog/spi.h"
+#include "worker/shared.h"
+
+/* Streams that are read from Kafka by a view and are not paused. */
+static const char *const wanted_streams =
+	"SELECT s.stream::pg_catalog.oid, c.relname::pg_catalog.text"
+	"  FROM streamx.streams s JOIN pg_catalog.pg_class c ON c.oid = s.stream"
+	" WHERE NOT s.paused"
+	"   AND EXISTS (SELECT FROM streamx.readers r JOIN streamx.view_streams v USING (reader)"
+	"                WHERE r.stream = s.stream AND r.topic <> '')";
+
+typedef struct WantedStream
+{
+	Oid stream;
+	const char *name;
+} WantedStream;
+
+/* Ask the catalog; the list lives in the current memory context. */
+static List *
+list_streams(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+	List *streams = NIL;
+	SxSpi spi;
+
+	if (!sx_extension_exists())
+		return NIL;
+	sx_spi_begin(&spi);
+	sx_spi_execute(wanted_streams, 0, NULL, NULL, NULL, true);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		HeapTuple tuple = SPI_tuptable->vals[i];
+		TupleDesc desc = SPI_tuptable->tupdesc;
+		MemoryContext old = MemoryContextSwitchTo(context);
+		WantedStream *stream = palloc(sizeof(WantedStream));
+		bool isnull;
+
+		stream->stream = DatumGetObjectId(SPI_getbinval(tuple, desc, 1, &isnull));
+		stream->name = TextDatumGetCString(SPI_getbinval(tuple, desc, 2, &isnull));
+		streams = lappend(streams, stream);
+		MemoryContextSwitchTo(old);
+	}
+	sx_spi_end(&spi);
+	return streams;
+}
+
+/* Counters of readers and views that are gone. */
+static void
+forget_activity(SxActivityKind kind)
+{
+	SxActivity *list;
+	int count = sx_activity_list(kind, &list);
+	Oid types[] = {OIDOID};
+	SxSpi spi;
+
+	if (count == 0 || !sx_extension_exists())
+		return;
+	sx_spi_begin(&spi);
+	for (int i = 0; i < count; i++)
+	{
+		Datum values[] = {ObjectIdGetDatum(list[i].key.id)};
+		uint64 found;
+
+		if (kind == SX_ACTIVITY_VIEW)
+			found = sx_spi_execute("SELECT FROM streamx.views WHERE view = $1", 1, types, values,
+								   NULL, true);
+		else
+			found = sx_spi_execute("SELECT FROM streamx.readers"
+								   " WHERE reader = $1::pg_catalog.int8::pg_catalog.int4",
+								   1, types, values, NULL, true);
+		if (found == 0)
+			sx_activity_forget(kind, list[i].key.id);
+	}
+	sx_spi_end(&spi);
+}
+
+/* A slot for a stream that has none; under the lock. */
+static SxWorkerSlot *
+take_slot(const WantedStream *stream)
+{
+	for (int i = 0; i < SX_MAX_SLOTS; i++)
+	{
+		SxWorkerSlot *slot = &sx_shared->slots[i];
+
+		if (slot->in_use)
+			continue;
+		memset(slot, 0, sizeof(*slot));
+		slot->in_use = true;
+		slot->database = MyDatabaseId;
+		slot->stream = stream->stream;
+		return slot;
+	}
+	return NULL;
+}
+
+/* Write what is wanted into the table of workers. */
+static void
+set_wanted(List *streams)
+{
+	ListCell *lc;
+	bool is_full = false;
+
+	LWLockAcquire(sx_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < SX_MAX_SLOTS; i++)
+		if (sx_shared->slots[i].in_use && sx_shared->slots[i].database == MyDatabaseId)
+			sx_shared->slots[i].is_wanted = false;
+	foreach (lc, streams)
+	{
+		WantedStream *stream = lfirst(lc);
+		SxWorkerSlot *slot = sx_shared_slot(stream->stream);
+
+		if (slot == NULL)
+			slot = take_slot(stream);
+		if (slot == NULL)
+		{
+			is_full = true;
+			continue;
+		}
+		slot->is_wanted = true;
+		strlcpy(slot->name, stream->name, NAMEDATALEN);
+	}
+	sx_shared->probing = InvalidOid;
+	sx_shared->probe_pid = 0;
+	LWLockRelease(sx_shared->lock);
+	if (is_full)
+		ereport(WARNING, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+						  errmsg("streamx cannot read more than %d streams", SX_MAX_SLOTS)));
+}
+
+void
+sx_probe_main(Datum arg)
+{
+	Oid database = DatumGetObjectId(arg);
+	List *streams;
+	bool is_held;
+
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+	LWLockAcquire(sx_shared->lock, LW_EXCLUSIVE);
+	is_held = sx_shared_is_held(database);
+	if (!is_held)
+		sx_shared->probe_pid = MyProcPid;
+	LWLockRelease(sx_shared->lock);
+	if (is_held)
+		proc_exit(0); /* the launcher sees that "probing" is still set */
+	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
+
+	/* whoever holds the catalog (DROP EXTENSION) goes first; the launcher tries again */
+	SetConfigOption("lock_timeout", "1s", PGC_SUSET, PGC_S_OVERRIDE);
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	streams = list_streams();
+	forget_activity(SX_ACTIVITY_READER);
+	forget_activity(SX_ACTIVITY_VIEW);
+	set_wanted(streams);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	sx_shared_wake_launcher();
+}

@@ -1,0 +1,116 @@
+/*
+ * shared.c
+ *	  The table of workers in shared memory.
+ */
+#include "compat.h"
+
+#include "worker/shared.h"
+
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/shmem.h"
+
+#define TRANCHE "streamx"
+
+SxShared *sx_shared = NULL;
+
+static shmem_request_hook_type prev_shmem_request_hook = NULL;
+static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
+
+static void
+request_memory(void)
+{
+	if (prev_shmem_request_hook)
+		prev_shmem_request_hook();
+	RequestAddinShmemSpace(MAXALIGN(sizeof(SxShared)));
+	RequestNamedLWLockTranche(TRANCHE, 1);
+}
+
+static void
+start_memory(void)
+{
+	bool found;
+
+	if (prev_shmem_startup_hook)
+		prev_shmem_startup_hook();
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	sx_shared = ShmemInitStruct("streamx workers", sizeof(SxShared), &found);
+	if (!found)
+	{
+		memset(sx_shared, 0, sizeof(SxShared));
+		sx_shared->lock = &GetNamedLWLockTranche(TRANCHE)->lock;
+		ConditionVariableInit(&sx_shared->batch_done);
+	}
+	LWLockRelease(AddinShmemInitLock);
+}
+
+void
+sx_shared_init(void)
+{
+	prev_shmem_request_hook = shmem_request_hook;
+	shmem_request_hook = request_memory;
+	prev_shmem_startup_hook = shmem_startup_hook;
+	shmem_startup_hook = start_memory;
+}
+
+void
+sx_shared_wake_launcher(void)
+{
+	Latch *latch;
+
+	LWLockAcquire(sx_shared->lock, LW_SHARED);
+	latch = sx_shared->launcher_latch;
+	/* under the lock: the launcher takes its latch away before it ends */
+	if (latch != NULL)
+		SetLatch(latch);
+	LWLockRelease(sx_shared->lock);
+}
+
+SxWorkerSlot *
+sx_shared_slot(Oid stream)
+{
+	for (int i = 0; i < SX_MAX_SLOTS; i++)
+	{
+		SxWorkerSlot *slot = &sx_shared->slots[i];
+
+		if (slot->in_use && slot->database == MyDatabaseId && slot->stream == stream)
+			return slot;
+	}
+	return NULL;
+}
+
+bool
+sx_shared_is_held(Oid database)
+{
+	for (int i = 0; i < SX_MAX_HOLDS; i++)
+		if (sx_shared->holds[i].holder != 0 && sx_shared->holds[i].database == database)
+			return true;
+	return false;
+}
+
+void
+sx_shared_set_state(SxWorkerSlot *slot, SxWorkerState state)
+{
+	if (slot->state == state)
+		return;
+	LWLockAcquire(sx_shared->lock, LW_EXCLUSIVE);
+	slot->state = state;
+	LWLockRelease(sx_shared->lock);
+}
+
+const char *
+sx_worker_state_name(SxWorkerState state)
+{
+	static const char *const names[] = {
+		[SX_WORKER_WAITING] = "waiting for a worker slot",
+		[SX_WORKER_STARTING] = "starting",
+		[SX_WORKER_CATCHING_UP] = "catching up",
+		[SX_WORKER_CAUGHT_UP] = "caught up",
+		[SX_WORKER_PAUSED] = "paused",
+		[SX_WORKER_DISCONNECTED] = "disconnected",
+		[SX_WORKER_FAILING] = "failing",
+		[SX_WORKER_BACKING_OFF] = "backing off",
+	};
+
+	return names[state];
+}

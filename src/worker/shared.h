@@ -1,0 +1,107 @@
+/*
+ * shared.h
+ *	  What launcher, workers and backends share: a table of workers in shared
+ *	  memory, one slot for each Kafka stream that wants one.
+ *
+ *	  wanted, no process           process                       process
+ *	  WAITING --launcher starts--> STARTING --worker connects--> RUNNING ...
+ *	     ^                            |                             |
+ *	     +--------- ended: back-off --+-----------------------------+
+ *
+ * A slot is taken by a probe that finds the stream, and given back by the
+ * launcher once the stream is gone and its worker has ended.
+ */
+#ifndef SX_SHARED_H
+#define SX_SHARED_H
+
+#include "compat.h"
+
+#include "access/xlogdefs.h"
+#include "catalog/activity.h"
+#include "storage/condition_variable.h"
+#include "storage/latch.h"
+#include "storage/lwlock.h"
+
+#define SX_MAX_SLOTS 256
+#define SX_MAX_PROBES 64
+#define SX_MAX_HOLDS 16
+
+typedef enum SxWorkerState
+{
+	SX_WORKER_WAITING, /* for a place to run in */
+	SX_WORKER_STARTING,
+	SX_WORKER_CATCHING_UP,
+	SX_WORKER_CAUGHT_UP,
+	SX_WORKER_PAUSED,		/* all its readers are */
+	SX_WORKER_DISCONNECTED, /* no broker can be reached */
+	SX_WORKER_FAILING,		/* at least one reader waits to try again */
+	SX_WORKER_BACKING_OFF	/* ended with an error, will be started again */
+} SxWorkerState;
+
+typedef struct SxWorkerSlot
+{
+	bool in_use;
+	bool is_wanted; /* false: to be ended */
+	Oid database;
+	Oid stream;
+	char name[NAMEDATALEN]; /* of the stream, for people */
+	SxWorkerState state;
+	pid_t pid;				 /* 0: no process */
+	Latch *latch;			 /* of the process */
+	TimestampTz started_at;	 /* last start asked for */
+	TimestampTz start_after; /* back-off: not before */
+	int64 restarts;
+	int failures; /* ends with an error in a row */
+	int64 rows;
+	int64 batches;
+	TimestampTz last_batch_at;
+	uint32 generation;	   /* moves when the catalog has news for the worker */
+	XLogRecPtr commit_lsn; /* end of the last batch's commit record */
+	SxActivityError error;
+} SxWorkerSlot;
+
+/* A database whose workers must not run for now, because holder is busy with it. */
+typedef struct SxHold
+{
+	Oid database;
+	pid_t holder;
+} SxHold;
+
+typedef struct SxShared
+{
+	LWLock *lock; /* of all that follows */
+	pid_t launcher_pid;
+	Latch *launcher_latch;
+	bool must_probe_all;
+	bool databases_changed; /* look for slots of databases that are gone */
+	int nprobes;
+	Oid probes[SX_MAX_PROBES]; /* databases to be probed */
+	Oid probing;			   /* the one being probed now */
+	pid_t probe_pid;
+	SxHold holds[SX_MAX_HOLDS];
+	SxWorkerSlot slots[SX_MAX_SLOTS];
+	ConditionVariable batch_done; /* broadcast after each commit of a worker */
+} SxShared;
+
+/* NULL unless the library was preloaded. */
+extern SxShared *sx_shared;
+
+/* Ask for the memory; from _PG_init. */
+extern void sx_shared_init(void);
+
+/* Wake the launcher, if it runs. */
+extern void sx_shared_wake_launcher(void);
+
+/* The slot of a stream of the current database, or NULL.  Under the lock. */
+extern SxWorkerSlot *sx_shared_slot(Oid stream);
+
+/* Whether somebody holds a database back.  Under the lock. */
+extern bool sx_shared_is_held(Oid database);
+
+/* Move the slot to another state. */
+extern void sx_shared_set_state(SxWorkerSlot *slot, SxWorkerState state);
+
+/* The state as people read it. */
+extern const char *sx_worker_state_name(SxWorkerState state);
+
+#endif

@@ -1,0 +1,517 @@
+/*
+ * task.c
+ *	  One reader among those a worker serves in turn: when to commit, when to
+ *	  try again.
+ *
+ *	  open -> discover partitions -> collect messages -> batch -> collect ...
+ *	    ^                                                  |
+ *	    +--- positions moved, other brokers --- failed: careful, then back off
+ *
+ * Each turn is short: it never waits for messages, so that one reader that
+ * catches up does not hold up the others.  Nothing that fails here ends the
+ * worker.
+ */
+#include "compat.h"
+
+#include "worker/task.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "catalog/activity.h"
+#include "catalog/setting.h"
+#include "worker/worker.h"
+
+#define NEVER PG_INT64_MAX
+#define DISCOVER_TIMEOUT_MS 2000
+#define GIVE_WAY_US 20000	   /* after a lock could not be had */
+#define FIRST_BACKOFF_MS 1000  /* after a failure; doubles */
+#define NEWS_INTERVAL_US 50000 /* between batches without rows */
+#define REPORT_INTERVAL_US 50000
+
+/* ---- transactions ---- */
+
+typedef void (*Action)(SxTask *task, void *argument);
+
+/* After an error: end the transaction and return a copy, in the current memory context. */
+static ErrorData *
+recover(MemoryContext context)
+{
+	ErrorData *error;
+
+	HOLD_INTERRUPTS();
+	MemoryContextSwitchTo(context);
+	error = CopyErrorData();
+	FlushErrorState();
+	AbortCurrentTransaction();
+	MemoryContextSwitchTo(context);
+	QueryCancelPending = false;
+	RESUME_INTERRUPTS();
+	return error;
+}
+
+/* Do something in a transaction of its own; the error if there was one. */
+static ErrorData *
+run_transaction(SxTask *task, Action action, void *argument)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ErrorData *error = NULL;
+
+	PG_TRY();
+	{
+		StartTransactionCommand();
+		action(task, argument);
+		CommitTransactionCommand();
+	}
+	PG_CATCH();
+	{
+		error = recover(context);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	return error;
+}
+
+/* ---- failures ---- */
+
+static int64
+backoff_us(int failures)
+{
+	int64 ms = (int64) FIRST_BACKOFF_MS << Min(Max(failures - 1, 0), 20);
+
+	return Min(ms, sx_max_restart_backoff_ms) * 1000;
+}
+
+/* Tell of an error and wait before the next try. */
+static void
+fail(SxTask *task, ErrorData *error)
+{
+	task->failures++;
+	task->state = SX_WORKER_FAILING;
+	task->retry_at_us = sx_now_us() + backoff_us(task->failures);
+	sx_activity_failed(SX_ACTIVITY_READER, task->reader, error);
+	LWLockAcquire(sx_shared->lock, LW_EXCLUSIVE);
+	sx_activity_error_set(&sx_worker_slot->error, error);
+	LWLockRelease(sx_shared->lock);
+	ereport(WARNING, (errcode(error->sqlerrcode), errmsg_internal("%s", error->message),
+					  error->detail ? errdetail_internal("%s", error->detail) : 0,
+					  error->hint ? errhint("%s", error->hint) : 0,
+					  error->context ? errcontext("%s", error->context) : 0));
+}
+
+/* A failure that is no error of the server. */
+static void
+fail_with(SxTask *task, int sqlstate, const char *message)
+{
+	ErrorData error = {.sqlerrcode = sqlstate, .message = unconstify(char *, message)};
+
+	fail(task, &error);
+}
+
+static bool
+is_passing(int sqlstate)
+{
+	return sqlstate == ERRCODE_LOCK_NOT_AVAILABLE || sqlstate == ERRCODE_T_R_DEADLOCK_DETECTED ||
+		   sqlstate == ERRCODE_T_R_SERIALIZATION_FAILURE;
+}
+
+/* Give way to whoever holds the lock, and try the same again soon. */
+static void
+give_way(SxTask *task, const ErrorData *error)
+{
+	ereport(DEBUG1, (errmsg_internal("streamx worker gives way: %s", error->message)));
+	task->retry_at_us = sx_now_us() + GIVE_WAY_US;
+	if (error->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE)
+		task->must_reopen = true;
+}
+
+static void
+handle_batch_error(SxTask *task, ErrorData *error)
+{
+	bool may_be_data = ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_INSUFFICIENT_RESOURCES &&
+					   error->sqlerrcode != ERRCODE_QUERY_CANCELED;
+
+	if (is_passing(error->sqlerrcode))
+	{
+		give_way(task, error);
+		return;
+	}
+	if (error->sqlerrcode == ERRCODE_OUT_OF_MEMORY && task->consumer->nmessages > 1)
+	{
+		task->row_limit = task->consumer->nmessages / 2;
+		sx_consumer_drop(task->consumer);
+	}
+	else if (may_be_data && !task->is_careful)
+	{
+		/* at once, the same messages */
+		ereport(DEBUG1,
+				(errmsg_internal("streamx batch is repeated carefully: %s", error->message)));
+		task->is_careful = true;
+		return;
+	}
+	fail(task, error);
+}
+
+/* ---- opening ---- */
+
+static void
+open_consumer(SxTask *task, void *argument)
+{
+	PushActiveSnapshot(GetTransactionSnapshot());
+	task->consumer = sx_consumer_open(task->reader, *(int64 *) argument, TopMemoryContext);
+	PopActiveSnapshot();
+}
+
+static void
+refresh_consumer(SxTask *task, void *argument)
+{
+	PushActiveSnapshot(GetTransactionSnapshot());
+	task->must_reopen = !sx_consumer_refresh(task->consumer);
+	PopActiveSnapshot();
+}
+
+void
+sx_task_close(SxTask *task)
+{
+	if (task->consumer)
+		sx_consumer_close(task->consumer);
+	task->consumer = NULL;
+	task->is_careful = false;
+	task->must_reopen = false;
+}
+
+/* Have a consumer that knows the catalog; false when there is none for now. */
+static bool
+prepare(SxTask *task, int64 queue_bytes)
+{
+	ErrorData *error = NULL;
+
+	if (task->consumer && task->is_stale)
+		error = run_transaction(task, refresh_consumer, NULL);
+	if (error == NULL && task->must_reopen)
+		sx_task_close(task);
+	if (error == NULL && task->consumer == NULL)
+	{
+		task->discover_at_us = 0;
+		error = run_transaction(task, open_consumer, &queue_bytes);
+		if (error == NULL)
+		{
+			task->failures = 0;
+			task->state = SX_WORKER_CATCHING_UP;
+		}
+	}
+	if (error == NULL)
+	{
+		task->is_stale = false;
+		return task->consumer != NULL;
+	}
+	if (is_passing(error->sqlerrcode))
+		give_way(task, error);
+	else
+		fail(task, error);
+	return false;
+}
+
+/* ---- partitions ---- */
+
+typedef struct Found
+{
+	SxPartition *partitions;
+	int count;
+} Found;
+
+static void
+add_found(SxTask *task, void *argument)
+{
+	Found *found = argument;
+
+	sx_lock_stream(task->consumer->stream->relid);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	sx_consumer_add(task->consumer, found->partitions, found->count);
+	PopActiveSnapshot();
+}
+
+/* The broker cannot be reached, or does not have the topic. */
+static void
+note_disconnected(SxTask *task, const char *reason)
+{
+	ErrorData error = {.sqlerrcode = ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION};
+
+	error.message =
+		psprintf("could not read Kafka topic \"%s\": %s", task->consumer->reader->topic, reason);
+	if (task->state != SX_WORKER_DISCONNECTED)
+		ereport(LOG, (errcode(error.sqlerrcode), errmsg_internal("%s", error.message)));
+	task->state = SX_WORKER_DISCONNECTED;
+	LWLockAcquire(sx_shared->lock, LW_EXCLUSIVE);
+	sx_activity_error_set(&sx_worker_slot->error, &error);
+	LWLockRelease(sx_shared->lock);
+}
+
+/* Look for new partitions when it is time to; false when the task must wait. */
+static bool
+discover(SxTask *task)
+{
+	SxConsumer *consumer = task->consumer;
+	bool has_any = consumer->reader->npartitions > 0;
+	ErrorData *failure;
+	char *error = NULL;
+	Found found;
+
+	if (sx_now_us() < task->discover_at_us || consumer->nmessages > 0)
+		return true;
+	found.partitions = sx_consumer_discover(consumer, DISCOVER_TIMEOUT_MS, &found.count, &error);
+	task->discover_at_us = sx_now_us() + (int64) sx_discovery_interval_ms * 1000;
+	if (found.partitions == NULL)
+	{
+		task->failures++;
+		note_disconnected(task, error ? error : "no answer");
+		if (!has_any)
+			task->retry_at_us = sx_now_us() + Min(backoff_us(task->failures), 5 * USECS_PER_SEC);
+		return has_any;
+	}
+	if (task->state == SX_WORKER_DISCONNECTED)
+	{
+		task->failures = 0;
+		task->state = SX_WORKER_CATCHING_UP;
+	}
+	if (found.count == 0)
+		return true;
+	failure = run_transaction(task, add_found, &found);
+	if (failure == NULL)
+	{
+		sx_consumer_read(consumer, found.partitions, found.count);
+		return true;
+	}
+	sx_consumer_rollback(consumer);
+	task->discover_at_us = 0;
+	if (is_passing(failure->sqlerrcode))
+		give_way(task, failure);
+	else
+		fail(task, failure);
+	return false;
+}
+
+/* ---- gaps ---- */
+
+static void
+skip_gap(SxTask *task, void *argument)
+{
+	sx_lock_stream(task->consumer->stream->relid);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	sx_consumer_skip(task->consumer, argument);
+	PopActiveSnapshot();
+}
+
+/* False when a gap keeps the task from going on. */
+static bool
+pass_gap(SxTask *task)
+{
+	SxConsumer *consumer = task->consumer;
+	ErrorData *error;
+	SxGap gap;
+
+	if (!sx_consumer_gap(consumer, &gap))
+		return true;
+	/* what was taken before the gap goes first */
+	if (consumer->nmessages > 0)
+		return true;
+	if (consumer->stream->skips_gaps)
+	{
+		error = run_transaction(task, skip_gap, &gap);
+		if (error == NULL)
+		{
+			sx_consumer_leap(consumer, &gap);
+			return true;
+		}
+		sx_consumer_rollback(consumer);
+		fail(task, error);
+		return false;
+	}
+	fail_with(task, ERRCODE_DATA_EXCEPTION,
+			  gap.to >= gap.from
+				  ? psprintf("offsets " INT64_FORMAT " to " INT64_FORMAT
+							 " of partition %d of Kafka topic \"%s\" are gone (stream \"%s\")",
+							 gap.from, gap.to - 1, gap.partition, consumer->reader->topic,
+							 consumer->stream->name)
+				  : psprintf("offset " INT64_FORMAT
+							 " of partition %d of Kafka topic \"%s\" lies beyond"
+							 " the log, which begins at " INT64_FORMAT
+							 ": it was truncated or made anew (stream \"%s\")",
+							 gap.from, gap.partition, consumer->reader->topic, gap.to,
+							 consumer->stream->name));
+	return false;
+}
+
+/* ---- batches ---- */
+
+typedef struct BatchRun
+{
+	SxApplyCounts counts;
+	bool is_done;
+} BatchRun;
+
+static void
+run_batch(SxTask *task, void *argument)
+{
+	BatchRun *run = argument;
+
+	run->is_done =
+		sx_worker_run_batch(task->consumer, task->is_careful, sx_worker_is_stale, &run->counts);
+	if (run->is_done)
+		sx_activity_count(SX_ACTIVITY_READER, task->reader, run->counts.rows, run->counts.late_rows,
+						  run->counts.dead_letters);
+}
+
+/* Show what is known of the partitions, not too often. */
+static int64
+report_partitions(SxTask *task, int64 now)
+{
+	const SxReader *reader = task->consumer->reader;
+	const SxSourcePartition *partitions;
+	int count;
+
+	if (now < task->reported_us + REPORT_INTERVAL_US)
+		return task->committed_us > task->reported_us ? task->reported_us + REPORT_INTERVAL_US
+													  : NEVER;
+	partitions = sx_source_partitions(task->consumer->source, &count);
+	for (int i = 0; i < count; i++)
+		sx_activity_partition(reader->id, partitions[i].partition, partitions[i].end_offset,
+							  partitions[i].at_end,
+							  sx_consumer_is_idle(task->consumer, &partitions[i]));
+	task->reported_us = now;
+	return NEVER;
+}
+
+/* Note what was committed, where others look for it. */
+static void
+publish(SxTask *task, const SxApplyCounts *counts)
+{
+	LWLockAcquire(sx_shared->lock, LW_EXCLUSIVE);
+	sx_worker_slot->rows += counts->rows;
+	sx_worker_slot->batches++;
+	sx_worker_slot->last_batch_at = GetCurrentTimestamp();
+	sx_worker_slot->commit_lsn = Max(sx_worker_slot->commit_lsn, XactLastCommitEnd);
+	sx_worker_slot->failures = 0;
+	LWLockRelease(sx_shared->lock);
+	ConditionVariableBroadcast(&sx_shared->batch_done);
+}
+
+static void
+commit_batch(SxTask *task)
+{
+	BatchRun run = {{0}};
+	ErrorData *error;
+
+	pgstat_report_activity(STATE_RUNNING, task->consumer->stream->name);
+	error = run_transaction(task, run_batch, &run);
+	if (error != NULL || !run.is_done)
+		sx_consumer_rollback(task->consumer);
+	pgstat_report_activity(STATE_IDLE, NULL);
+	if (error != NULL)
+	{
+		handle_batch_error(task, error);
+		return;
+	}
+	if (!run.is_done)
+		return;
+	sx_consumer_commit(task->consumer);
+	task->is_careful = false;
+	task->failures = 0;
+	task->row_limit = task->row_limit > sx_batch_rows / 2 ? 0 : task->row_limit * 2;
+	task->committed_us = sx_now_us();
+	task->state =
+		sx_consumer_is_at_end(task->consumer) ? SX_WORKER_CAUGHT_UP : SX_WORKER_CATCHING_UP;
+	publish(task, &run.counts);
+}
+
+/*
+ * Whether to commit what there is now; else *later says when it will be time.
+ *
+ * Behind, growing pays: but only as long as at least as much again is known to
+ * wait in the log.
+ */
+static bool
+is_ready(SxTask *task, int limit, size_t batch_bytes, int64 now, int64 *later)
+{
+	SxConsumer *consumer = task->consumer;
+	int64 due = task->committed_us + (int64) sx_batch_linger_ms * 1000;
+
+	*later = NEVER;
+	if (task->is_careful)
+		return true;
+	if (consumer->nmessages == 0)
+	{
+		*later = sx_consumer_silent_at(consumer);
+		if (!sx_consumer_has_news(consumer))
+			return false;
+		due = task->committed_us + NEWS_INTERVAL_US;
+	}
+	else
+	{
+		if (consumer->nmessages >= limit || consumer->bytes >= batch_bytes)
+			return true;
+		if (sx_consumer_lag(consumer) > consumer->nmessages)
+			due = task->first_message_us + (int64) sx_batch_interval_ms * 1000;
+	}
+	if (now >= due)
+		return true;
+	*later = Min(*later, due);
+	return false;
+}
+
+/* How the connection is. */
+static void
+watch_connection(SxTask *task)
+{
+	bool is_fatal = false;
+	char *reason = sx_source_error(task->consumer->source, &is_fatal);
+
+	if (reason != NULL && (is_fatal || !sx_source_is_connected(task->consumer->source)))
+		note_disconnected(task, reason);
+	else if (task->state == SX_WORKER_DISCONNECTED &&
+			 sx_source_is_connected(task->consumer->source))
+	{
+		task->failures = 0;
+		task->state = SX_WORKER_CATCHING_UP;
+	}
+	if (task->state == SX_WORKER_CATCHING_UP && task->consumer->nmessages == 0 &&
+		sx_consumer_is_at_end(task->consumer))
+		task->state = SX_WORKER_CAUGHT_UP;
+}
+
+int64
+sx_task_turn(SxTask *task, int64 queue_bytes, size_t batch_bytes)
+{
+	int limit = task->row_limit > 0 ? Min(task->row_limit, sx_batch_rows) : sx_batch_rows;
+	int64 later;
+	int64 report_at;
+	int64 now;
+
+	if (sx_now_us() < task->retry_at_us)
+		return task->retry_at_us;
+	if (!prepare(task, queue_bytes) || !discover(task) || !pass_gap(task))
+		return task->consumer ? task->retry_at_us : Max(task->retry_at_us, sx_now_us() + 1000);
+	if (!task->is_careful)
+	{
+		bool was_empty = task->consumer->nmessages == 0;
+
+		if (sx_consumer_collect(task->consumer, limit, batch_bytes, 0) > 0 && was_empty)
+			task->first_message_us = sx_now_us();
+	}
+	watch_connection(task);
+	now = sx_now_us();
+	if (is_ready(task, limit, batch_bytes, now, &later))
+	{
+		commit_batch(task);
+		now = sx_now_us();
+		later = task->retry_at_us > now ? task->retry_at_us : now;
+	}
+	report_at = report_partitions(task, now);
+	later = Min(later, report_at);
+	return Min(later, task->discover_at_us);
+}

@@ -1,0 +1,42 @@
+/*
+ * task.h
+ *	  One reader among those a worker serves in turn: when to commit, when to
+ *	  try again.
+ */
+#ifndef SX_TASK_H
+#define SX_TASK_H
+
+#include "compat.h"
+
+#include "worker/consumer.h"
+#include "worker/shared.h"
+
+typedef struct SxTask
+{
+	int32 reader;
+	SxConsumer *consumer; /* NULL: not open yet */
+	SxWorkerState state;
+	bool is_careful;  /* the batch failed: look for the row */
+	bool must_reopen; /* positions moved, other brokers: start anew */
+	bool is_stale;	  /* the catalog has news */
+	int failures;	  /* in a row */
+	int row_limit;	  /* less than batch_rows after running out of memory; 0: none */
+	int64 retry_at_us;
+	int64 discover_at_us;
+	int64 first_message_us; /* when the batch began to grow */
+	int64 committed_us;
+	int64 reported_us;
+} SxTask;
+
+/* The worker's own slot, for tasks to write into. */
+extern SxWorkerSlot *sx_worker_slot;
+
+/* Whether catalog or stream changed since the worker last looked. */
+extern bool sx_worker_is_stale(void);
+
+/* Do what is to be done now; returns when to come back at the latest (as sx_now_us). */
+extern int64 sx_task_turn(SxTask *task, int64 queue_bytes, size_t batch_bytes);
+
+extern void sx_task_close(SxTask *task);
+
+#endif

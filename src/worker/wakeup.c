@@ -1,0 +1,177 @@
+/*
+ * wakeup.c
+ *	  What backends tell launcher and workers: the catalog changed, a database
+ *	  must be left alone.
+ *
+ * News is told at commit, after the changes can be seen and before locks are
+ * released, so that a worker that gets a stream's lock next finds its
+ * generation moved.
+ */
+#include "compat.h"
+
+#include "worker/launcher.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/procarray.h"
+#include "utils/timestamp.h"
+
+#include "worker/shared.h"
+
+#define HOLD_TIMEOUT_MS 5000
+#define HOLD_CHECK_MS 10
+
+static bool is_registered = false;
+static bool is_pending = false; /* the current transaction has news */
+
+/* Put a database on the list to be probed; under the lock. */
+static void
+request_probe(Oid database)
+{
+	for (int i = 0; i < sx_shared->nprobes; i++)
+		if (sx_shared->probes[i] == database)
+			return;
+	if (sx_shared->nprobes < SX_MAX_PROBES && OidIsValid(database))
+		sx_shared->probes[sx_shared->nprobes++] = database;
+	else
+		sx_shared->must_probe_all = true;
+}
+
+/* Move the generation of a database's workers and wake them; under the lock. */
+static void
+wake_workers(Oid database)
+{
+	for (int i = 0; i < SX_MAX_SLOTS; i++)
+	{
+		SxWorkerSlot *slot = &sx_shared->slots[i];
+
+		if (!slot->in_use || slot->database != database)
+			continue;
+		slot->generation++;
+		if (slot->latch != NULL)
+			SetLatch(slot->latch);
+	}
+}
+
+static void
+tell_at_commit(XactEvent event, void *arg)
+{
+	if (!is_pending)
+		return;
+	if (event == XACT_EVENT_COMMIT)
+		sx_launcher_wakeup_database(MyDatabaseId);
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
+		is_pending = false;
+}
+
+void
+sx_launcher_wakeup(void)
+{
+	if (sx_shared == NULL)
+		return;
+	if (!is_registered)
+		RegisterXactCallback(tell_at_commit, NULL);
+	is_registered = true;
+	is_pending = true;
+}
+
+void
+sx_launcher_wakeup_database(Oid database)
+{
+	if (sx_shared == NULL)
+		return;
+	LWLockAcquire(sx_shared->lock, LW_EXCLUSIVE);
+	request_probe(database);
+	wake_workers(database);
+	LWLockRelease(sx_shared->lock);
+	sx_shared_wake_launcher();
+}
+
+static void
+add_hold(Oid database)
+{
+	for (int i = 0; i < SX_MAX_HOLDS; i++)
+	{
+		SxHold *hold = &sx_shared->holds[i];
+
+		if (hold->holder != 0)
+			continue;
+		hold->database = database;
+		hold->holder = MyProcPid;
+		return;
+	}
+	LWLockRelease(sx_shared->lock);
+	ereport(ERROR, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+					errmsg("too many databases are being changed at once")));
+}
+
+/* End a database's processes; true if there are any left.  Under the lock. */
+static bool
+end_processes(Oid database)
+{
+	bool any = false;
+
+	if (sx_shared->probing == database)
+	{
+		any = true;
+		if (sx_shared->probe_pid != 0)
+			kill(sx_shared->probe_pid, SIGTERM);
+	}
+	for (int i = 0; i < SX_MAX_SLOTS; i++)
+	{
+		SxWorkerSlot *slot = &sx_shared->slots[i];
+
+		if (!slot->in_use || slot->database != database)
+			continue;
+		if (slot->pid != 0)
+			kill(slot->pid, SIGTERM);
+		/* one that starts is ended by the launcher, or by itself */
+		any = any || slot->pid != 0 || slot->state == SX_WORKER_STARTING;
+	}
+	return any;
+}
+
+void
+sx_launcher_hold_database(Oid database)
+{
+	TimestampTz start = GetCurrentTimestamp();
+	bool any;
+
+	if (sx_shared == NULL)
+		return;
+	LWLockAcquire(sx_shared->lock, LW_EXCLUSIVE);
+	add_hold(database);
+	any = end_processes(database);
+	LWLockRelease(sx_shared->lock);
+	while (any && !TimestampDifferenceExceeds(start, GetCurrentTimestamp(), HOLD_TIMEOUT_MS))
+	{
+		sx_shared_wake_launcher();
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, HOLD_CHECK_MS,
+						 PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+		LWLockAcquire(sx_shared->lock, LW_EXCLUSIVE);
+		any = end_processes(database);
+		LWLockRelease(sx_shared->lock);
+	}
+}
+
+void
+sx_launcher_release_database(Oid database)
+{
+	if (sx_shared == NULL)
+		return;
+	LWLockAcquire(sx_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < SX_MAX_HOLDS; i++)
+	{
+		SxHold *hold = &sx_shared->holds[i];
+
+		if (hold->holder == MyProcPid && hold->database == database)
+			hold->holder = 0;
+	}
+	sx_shared->databases_changed = true;
+	request_probe(database);
+	LWLockRelease(sx_shared->lock);
+	sx_shared_wake_launcher();
+}

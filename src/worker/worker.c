@@ -1,0 +1,394 @@
+/*
+ * worker.c
+ *	  The worker: reads one Kafka stream into the views that hang on it.
+ *
+ * It serves the stream's readers in turn (task.c) and sleeps, without
+ * transaction or snapshot, when none of them has anything to do.  It ends only
+ * when it is told to.
+ *
+ *     broker --> collect --> decode --> for each view: delta, merge --> progress
+ *               no transaction   |<------------- one transaction ------------->|
+ */
+#include "compat.h"
+
+#include "worker/worker.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/proc.h"
+#include "storage/sinval.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "catalog/setting.h"
+#include "catalog/spi.h"
+#include "worker/shared.h"
+#include "worker/task.h"
+
+#define LOOK_AGAIN_US USECS_PER_SEC /* after the catalog could not be read */
+#define MAX_SLEEP_MS 60000
+
+SxWorkerSlot *sx_worker_slot = NULL;
+
+static uint32 seen_generation;
+static bool relation_changed = false; /* the stream's relcache entry */
+static List *tasks = NIL;			  /* of SxTask, in TopMemoryContext */
+static int64 look_at_us = 0;		  /* when to read the catalog again */
+
+/* ---- the micro-batch ---- */
+
+bool
+sx_worker_run_batch(SxConsumer *consumer, bool is_careful, bool (*is_stale)(void),
+					SxApplyCounts *counts)
+{
+	SxReader *reader = consumer->reader;
+	SxBatch *batch = consumer->batch;
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+
+	sx_lock_stream(reader->stream); /* lock first, then snapshot */
+	if (is_stale && is_stale())
+	{
+		MemoryContextSwitchTo(old);
+		return false;
+	}
+	sx_apply_lock(reader);
+	PushActiveSnapshot(GetTransactionSnapshot());
+
+	sx_batch_decode(batch, consumer->messages, consumer->nmessages, sx_apply_columns(reader),
+					GetCurrentTimestamp());
+	sx_consumer_advance(consumer);
+	sx_apply(reader, batch, is_careful, counts);
+	sx_progress_save(reader);
+
+	PopActiveSnapshot();
+	MemoryContextSwitchTo(old);
+	return true;
+}
+
+bool
+sx_worker_is_stale(void)
+{
+	return relation_changed || sx_worker_slot->generation != seen_generation;
+}
+
+/* ---- which readers ---- */
+
+static void
+note_relation_change(Datum arg, Oid relid)
+{
+	if (!OidIsValid(relid) || relid == sx_worker_slot->stream)
+		relation_changed = true;
+}
+
+/* IDs of the readers to be served; in the current memory context. */
+static List *
+list_readers(Oid stream)
+{
+	static const char *const statement =
+		"SELECT r.reader FROM streamx.readers r JOIN streamx.streams s USING (stream)"
+		" WHERE r.stream = $1 AND NOT r.paused AND NOT s.paused"
+		"   AND EXISTS (SELECT FROM streamx.view_streams v WHERE v.reader = r.reader)"
+		" ORDER BY r.reader";
+	Oid types[] = {REGCLASSOID};
+	Datum values[] = {ObjectIdGetDatum(stream)};
+	MemoryContext caller = CurrentMemoryContext;
+	List *readers = NIL;
+	SxSpi spi;
+
+	sx_spi_begin(&spi);
+	sx_spi_execute(statement, 1, types, values, NULL, true);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		bool isnull;
+		Datum id = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull);
+		MemoryContext old = MemoryContextSwitchTo(caller);
+
+		readers = lappend_int(readers, DatumGetInt32(id));
+		MemoryContextSwitchTo(old);
+	}
+	sx_spi_end(&spi);
+	return readers;
+}
+
+/* Make tasks follow the list of readers. */
+static void
+align_tasks(List *readers)
+{
+	ListCell *lc;
+
+	foreach (lc, tasks)
+	{
+		SxTask *task = lfirst(lc);
+
+		task->is_stale = true;
+		if (list_member_int(readers, task->reader))
+		{
+			readers = list_delete_int(readers, task->reader);
+			continue;
+		}
+		sx_task_close(task);
+		pfree(task);
+		tasks = foreach_delete_current (tasks, lc);
+	}
+	foreach (lc, readers)
+	{
+		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+		SxTask *task = palloc0(sizeof(SxTask));
+
+		task->reader = lfirst_int(lc);
+		task->state = SX_WORKER_STARTING;
+		tasks = lappend(tasks, task);
+		MemoryContextSwitchTo(old);
+	}
+}
+
+/* Read the catalog again.  An error is only put off: somebody may be changing it. */
+static void
+look_at_catalog(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+	uint32 generation = sx_worker_slot->generation;
+
+	relation_changed = false;
+	PG_TRY();
+	{
+		List *readers = NIL;
+
+		StartTransactionCommand();
+		PushActiveSnapshot(GetTransactionSnapshot());
+		MemoryContextSwitchTo(context);
+		if (sx_extension_exists())
+			readers = list_readers(sx_worker_slot->stream);
+		PopActiveSnapshot();
+		CommitTransactionCommand();
+		MemoryContextSwitchTo(context);
+		align_tasks(readers);
+		seen_generation = generation;
+		look_at_us = PG_INT64_MAX;
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		EmitErrorReport();
+		FlushErrorState();
+		AbortCurrentTransaction();
+		MemoryContextSwitchTo(context);
+		look_at_us = sx_now_us() + LOOK_AGAIN_US;
+	}
+	PG_END_TRY();
+}
+
+/* ---- the loop ---- */
+
+/* The worst of the tasks' states is the worker's. */
+static SxWorkerState
+overall_state(void)
+{
+	SxWorkerState state = SX_WORKER_PAUSED;
+	ListCell *lc;
+
+	foreach (lc, tasks)
+	{
+		SxTask *task = lfirst(lc);
+
+		if (state == SX_WORKER_PAUSED || task->state == SX_WORKER_FAILING ||
+			(task->state == SX_WORKER_DISCONNECTED && state != SX_WORKER_FAILING) ||
+			state == SX_WORKER_CAUGHT_UP)
+			state = task->state;
+	}
+	return state;
+}
+
+/* Wait for messages, for news, or until the time is there. */
+static void
+wait_for_work(int64 until_us)
+{
+	int64 left_ms = (until_us - sx_now_us() + 999) / 1000;
+	SxSource **sources;
+	int count = 0;
+	ListCell *lc;
+
+	if (until_us <= sx_now_us())
+		return;
+	sources = palloc(sizeof(SxSource *) * (list_length(tasks) + 1));
+	foreach (lc, tasks)
+	{
+		SxTask *task = lfirst(lc);
+
+		/* one that backs off is not to be woken by its messages */
+		if (task->consumer && task->retry_at_us <= sx_now_us())
+			sources[count++] = task->consumer->source;
+	}
+	sx_source_wait(sources, count, (int) Min(left_ms, MAX_SLEEP_MS));
+	pfree(sources);
+}
+
+static void
+apply_settings(void)
+{
+	static const char *const settings[][2] = {
+		{"default_transaction_isolation", "read committed"},
+		{"default_transaction_read_only", "off"},
+		{"default_transaction_deferrable", "off"},
+		{"statement_timeout", "0"},
+		{"idle_in_transaction_session_timeout", "0"},
+		{"synchronous_commit", "off"}, /* offsets and state are lost or kept together */
+		{"jit", "off"},
+		{"plan_cache_mode", "force_generic_plan"},
+		{"max_parallel_workers_per_gather", "0"},
+		{"enable_sort", "off"}, /* row estimates of a batch are made up: pin the plan's shape */
+		{"enable_mergejoin", "off"},
+	};
+	char text[32];
+
+	for (int i = 0; i < lengthof(settings); i++)
+		SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
+	snprintf(text, sizeof(text), "%d", Max(DeadlockTimeout / 2, 1));
+	SetConfigOption("lock_timeout", text, PGC_SUSET, PGC_S_OVERRIDE);
+	snprintf(text, sizeof(text), "%d", sx_batch_memory_kb / 4);
+	SetConfigOption("work_mem", text, PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("application_name", sx_worker_slot->name, PGC_USERSET, PGC_S_OVERRIDE);
+}
+
+/* What a signal asked for.  Outside of a transaction. */
+static void
+handle_interrupts(void)
+{
+	/* the handler is die(): in a batch it ends us by an error, here in silence */
+	if (ProcDiePending)
+		proc_exit(0);
+	CHECK_FOR_INTERRUPTS();
+	if (ConfigReloadPending)
+	{
+		ConfigReloadPending = false;
+		ProcessConfigFile(PGC_SIGHUP);
+		apply_settings();
+	}
+	if (catchupInterruptPending)
+		ProcessCatchupInterrupt();
+}
+
+/* Give each task its turn; returns when the next one is due. */
+static int64
+serve_tasks(void)
+{
+	int64 batch_memory = (int64) sx_batch_memory_kb * 1024;
+	int64 queue_bytes = batch_memory / 4 / Max(list_length(tasks), 1);
+	int64 until = look_at_us;
+	ListCell *lc;
+
+	foreach (lc, tasks)
+	{
+		int64 next = sx_task_turn(lfirst(lc), queue_bytes, batch_memory / 2);
+
+		until = Min(until, next);
+		handle_interrupts();
+	}
+	return until;
+}
+
+static void
+loop(void)
+{
+	MemoryContext context =
+		AllocSetContextCreate(TopMemoryContext, "streamx worker turn", ALLOCSET_DEFAULT_SIZES);
+	long report_ms = 0;
+
+	for (;;)
+	{
+		int64 until;
+
+		MemoryContextReset(context);
+		MemoryContextSwitchTo(context);
+		handle_interrupts();
+		if (sx_worker_is_stale() || sx_now_us() >= look_at_us)
+			look_at_catalog();
+		until = serve_tasks();
+		sx_shared_set_state(sx_worker_slot, overall_state());
+		report_ms = pgstat_report_stat(false);
+		if (report_ms > 0)
+			until = Min(until, sx_now_us() + report_ms * 1000);
+		wait_for_work(until);
+	}
+}
+
+/* ---- beginning and end ---- */
+
+static void
+leave_slot(int code, Datum arg)
+{
+	LWLockAcquire(sx_shared->lock, LW_EXCLUSIVE);
+	sx_worker_slot->pid = 0;
+	sx_worker_slot->latch = NULL;
+	sx_worker_slot->state = SX_WORKER_BACKING_OFF;
+	if (code != 0)
+		sx_worker_slot->failures++;
+	LWLockRelease(sx_shared->lock);
+	sx_shared_wake_launcher();
+}
+
+/* Take the slot; false when the stream is not to be read any more. */
+static bool
+enter_slot(int index)
+{
+	bool may_run;
+
+	sx_worker_slot = &sx_shared->slots[index];
+	LWLockAcquire(sx_shared->lock, LW_EXCLUSIVE);
+	may_run = sx_worker_slot->in_use && sx_worker_slot->is_wanted &&
+			  !sx_shared_is_held(sx_worker_slot->database);
+	sx_worker_slot->pid = MyProcPid;
+	sx_worker_slot->latch = MyLatch;
+	LWLockRelease(sx_shared->lock);
+	before_shmem_exit(leave_slot, (Datum) 0);
+	return may_run;
+}
+
+/* What ends the worker is to be seen in its slot. */
+static void
+run(void)
+{
+	PG_TRY();
+	{
+		loop();
+	}
+	PG_CATCH();
+	{
+		ErrorData *error;
+
+		MemoryContextSwitchTo(TopMemoryContext);
+		error = CopyErrorData();
+		LWLockReleaseAll();
+		LWLockAcquire(sx_shared->lock, LW_EXCLUSIVE);
+		sx_activity_error_set(&sx_worker_slot->error, error);
+		LWLockRelease(sx_shared->lock);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+}
+
+void
+sx_worker_main(Datum arg)
+{
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+	if (!enter_slot(DatumGetInt32(arg)))
+		proc_exit(0);
+	BackgroundWorkerInitializeConnectionByOid(sx_worker_slot->database, InvalidOid, 0);
+	CacheRegisterRelcacheCallback(note_relation_change, (Datum) 0);
+	apply_settings();
+	pgstat_report_appname(sx_worker_slot->name);
+	pgstat_report_activity(STATE_IDLE, NULL);
+	seen_generation = sx_worker_slot->generation - 1; /* never looked */
+	run();
+}

@@ -1,0 +1,246 @@
+# What the TAP tests share: a server with streamx, a broker, and ways to wait.
+#
+#	my $broker = StreamX::Broker->new(orders => 2);		# topic orders, 2 partitions
+#	my $node = streamx_node('main', broker => $broker);	# CREATE EXTENSION and SERVER kafka done
+#	$broker->produce('orders', 0, '{"amount": 1}', '{"amount": 2}');
+#	caught_up($node, 'orders');
+#	shows($node, 'SELECT total FROM revenue', '3', 'both messages count');
+#
+# The broker is librdkafka's mock cluster (test/kafka/broker), or Apache Kafka
+# where STREAMX_KAFKA_JARS says that it is there (make check-kafka).
+package StreamX;
+
+use strict;
+use warnings;
+
+use Exporter 'import';
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+our @EXPORT = qw(streamx_node caught_up eventually shows verified worker_pids kill_workers);
+
+# A started server; settings are lines of postgresql.conf.
+sub streamx_node
+{
+	my ($name, %option) = @_;
+	my $node = PostgreSQL::Test::Cluster->new($name);
+
+	$node->init(%{ $option{init} // {} });
+	$node->append_conf('postgresql.conf', <<"END");
+shared_preload_libraries = 'streamx'
+max_worker_processes = 24
+max_prepared_transactions = 10
+restart_after_crash = on
+fsync = off
+log_line_prefix = '%m [%p] %b %q%a '
+END
+	$node->append_conf('postgresql.conf', $_) for @{ $option{settings} // [] };
+	$node->start;
+	$node->safe_psql('postgres', 'CREATE EXTENSION streamx');
+	if (my $broker = $option{broker})
+	{
+		my $address = $broker->address;
+
+		$node->safe_psql('postgres',
+			"CREATE SERVER kafka FOREIGN DATA WRAPPER streamx OPTIONS (bootstrap_servers '$address')");
+	}
+	return $node;
+}
+
+# Wait until every view of the stream has passed the topic's end as of now.
+sub caught_up
+{
+	my ($node, $stream) = @_;
+
+	$node->safe_psql('postgres', "CALL streamx.wait_for('$stream', '60 s')");
+}
+
+# Wait until a query returns what is expected: one test.
+sub eventually
+{
+	my ($node, $query, $expected, $title) = @_;
+
+	$node->poll_query_until('postgres', $query, $expected);
+	shows($node, $query, $expected, $title);
+}
+
+# What a query returns now: one test.
+sub shows
+{
+	my ($node, $query, $expected, $title) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+	is($node->safe_psql('postgres', $query), $expected, $title);
+}
+
+# The view equals its definition as a batch: one test.
+sub verified
+{
+	my ($node, $view) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+	is($node->safe_psql('postgres', "SELECT * FROM streamx.verify('$view')"), '', "$view equals its batch");
+}
+
+# The processes that consume.
+sub worker_pids
+{
+	my ($node) = @_;
+
+	return split /\n/, $node->safe_psql('postgres',
+		"SELECT pid FROM pg_catalog.pg_stat_activity WHERE backend_type = 'streamx worker'");
+}
+
+# Crash the workers, and with them, as PostgreSQL does it, every session; wait
+# until their successors are there.
+sub kill_workers
+{
+	my ($node) = @_;
+	my @pids = worker_pids($node);
+	my $pids = join(',', @pids);
+
+	die 'there is no worker to kill' unless @pids;
+	kill 'KILL', @pids;
+	$node->poll_query_until('postgres', "SELECT count(*) > 0 FROM pg_catalog.pg_stat_activity
+		WHERE backend_type = 'streamx worker' AND pid NOT IN ($pids)")
+		or die 'the workers did not come back';
+}
+
+package StreamX::Broker;
+
+use strict;
+use warnings;
+
+use File::Basename;
+use File::Spec;
+use IO::Handle;
+use IPC::Open2;
+use PostgreSQL::Test::Utils;
+
+my $tests = dirname(dirname(File::Spec->rel2abs(__FILE__)));
+my $jars = $ENV{STREAMX_KAFKA_JARS};
+
+# Is it Apache Kafka, which can do more than the mock?
+sub is_real { return defined $jars; }
+
+# A running broker with topics: name => number of partitions.
+sub new
+{
+	my ($class, %topics) = @_;
+	my $self = bless {}, $class;
+
+	is_real() ? $self->_start_kafka(%topics) : $self->_start_mock(%topics);
+	return $self;
+}
+
+sub address { return $_[0]->{address}; }
+
+# Append payloads, none of which contains a newline, to a partition.
+sub produce
+{
+	my ($self, $topic, $partition, @payloads) = @_;
+
+	$self->produce_lines($topic, [], map { "$partition\t\t\\N\t$_" } @payloads);
+}
+
+# Append "partition TAB timestamp_ms TAB key TAB payload" lines, with options: see test/kafka/produce.c.
+sub produce_lines
+{
+	my ($self, $topic, $options, @lines) = @_;
+	my @command = ("$tests/kafka/produce", '--bootstrap', $self->{address}, '--topic', $topic, @$options);
+
+	open(my $producer, '|-', @command) or die "produce: $!";
+	print $producer "$_\n" for @lines;
+	close($producer) or die "could not produce to $topic";
+}
+
+# Only the mock can do this: a command such as 'down all' or 'error Fetch _TRANSPORT 3', see test/kafka/broker.c.
+sub tell
+{
+	my ($self, $command) = @_;
+
+	print { $self->{to} } "$command\n";
+	my $answer = readline($self->{from}) // 'the broker is gone';
+	die "broker: $command: $answer" unless $answer eq "ok\n";
+}
+
+# Only Apache Kafka can do these.
+sub create_topic { my ($self, $topic, $partitions) = @_; $self->_topic('create', $topic, $partitions); }
+sub add_partitions { my ($self, $topic, $total) = @_; $self->_topic('grow', $topic, $total); }
+sub delete_topic { my ($self, $topic) = @_; $self->_topic('delete', $topic); }
+sub kill9 { my ($self) = @_; $self->_broker('kill'); }
+sub restart { my ($self) = @_; $self->_broker('restart'); }
+
+# Commands for a transactional producer: "send PARTITION PAYLOAD", "commit", "abort".
+sub transactions
+{
+	my ($self, $topic, @commands) = @_;
+
+	open(my $producer, '|-', "$tests/apache-kafka/transaction", $self->{address}, $topic) or die "transaction: $!";
+	print $producer "$_\n" for @commands;
+	close($producer) or die "the transactional producer failed";
+}
+
+sub stop
+{
+	my ($self) = @_;
+
+	if ($self->{mock})
+	{
+		kill 'TERM', $self->{mock};
+		waitpid($self->{mock}, 0);
+		delete $self->{mock};
+	}
+	$self->_broker('kill') if delete $self->{directory_in_use};
+}
+
+sub DESTROY
+{
+	my ($self) = @_;
+	local ($?, $@, $!);
+
+	eval { $self->stop };
+}
+
+sub _start_mock
+{
+	my ($self, %topics) = @_;
+	my @topics = map { ('--topic', "$_:$topics{$_}") } sort keys %topics;
+
+	$self->{mock} = open2($self->{from}, $self->{to}, "$tests/kafka/broker", @topics);
+	$self->{to}->autoflush(1);
+	chomp($self->{address} = readline($self->{from}) // die 'the mock broker did not start');
+}
+
+sub _start_kafka
+{
+	my ($self, %topics) = @_;
+
+	$self->{directory} = PostgreSQL::Test::Utils::tempdir_short();
+	$self->{directory_in_use} = 1;
+	chomp($self->{address} = $self->_broker('start'));
+	$self->create_topic($_, $topics{$_}) for sort keys %topics;
+}
+
+sub _broker
+{
+	my ($self, $command) = @_;
+	my @command = ("$tests/apache-kafka/broker", $command, $self->{directory}, $jars);
+
+	open(my $output, '-|', @command) or die "broker: $!";
+	my $address = <$output>;
+	close($output) or die "could not $command Kafka";
+	return $address;
+}
+
+sub _topic
+{
+	my ($self, @command) = @_;
+	my $command = shift @command;
+
+	system("$tests/apache-kafka/topic", $self->{address}, $command, @command) == 0
+		or die "could not $command the topic";
+}
+
+1;
