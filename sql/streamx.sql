@@ -263,6 +263,14 @@ COMMENT ON FUNCTION streamx.partial("any", anyelement)
     IS 'marks the aggregates of a delta view whose states are wanted; only for streamx';
 REVOKE EXECUTE ON FUNCTION streamx.partial("any", anyelement) FROM PUBLIC;
 
+-- Proof ----------------------------------------------------------------------
+-- (query/verify.c)
+
+CREATE FUNCTION streamx.verify(view regclass, tolerance float8 DEFAULT 0)
+    RETURNS TABLE (difference text, "row" jsonb)
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'streamx_verify';
+COMMENT ON FUNCTION streamx.verify(regclass, float8) IS 'runs a view''s definition as a batch over exactly the rows it accepted; returns the rows that differ (none: the view is right)';
+
 -- Administration ---------------------------------------------------------------
 -- (query/, worker/)
 

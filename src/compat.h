@@ -35,6 +35,12 @@
 #endif
 #define SX_EXPORT PGDLLEXPORT
 
+#if PG_VERSION_NUM >= 160000
+#define sx_owns_relation(relation, role) object_ownercheck(RelationRelationId, relation, role)
+#else
+#define sx_owns_relation(relation, role) pg_class_ownercheck(relation, role)
+#endif
+
 /* A set of events to wait for, freed by the caller; 17 wants a resource owner instead of a context. */
 #if PG_VERSION_NUM >= 170000
 #define sx_create_wait_event_set(nevents) CreateWaitEventSet(NULL, nevents)

@@ -39,12 +39,15 @@ typedef struct LogScan
 	TupleTableSlot *log_slot;
 	int range; /* of the input's ranges, the next one; of a SELECT, 1 when it has begun */
 	bool is_in_range;
-	Datum *values; /* one row, deformed */
+	int64 expected; /* in a range: the next offset, when none is missing */
+	Datum *values;	/* one row, deformed */
 	bool *isnull;
 } LogScan;
 
 static bool begin_range(LogScan *state);
 static void check_retained(const SxStream *stream, Oid log);
+static void end_range(LogScan *state);
+static void check_complete(const LogScan *state, int64 offset);
 static bool is_wanted(LogScan *state);
 static void deform_row(LogScan *state);
 
@@ -86,10 +89,10 @@ log_scan_next(SxScan *scan)
 			return ExecClearTuple(scan->slot);
 		if (!index_getnext_slot(state->index_scan, ForwardScanDirection, state->log_slot))
 		{
-			state->is_in_range = false;
+			end_range(state);
 			continue;
 		}
-		if (!is_wanted(state))
+		if (scan->input && !is_wanted(state))
 			continue;
 		deform_row(state);
 		return sx_scan_store(scan, state->values, state->isnull);
@@ -116,6 +119,7 @@ begin_range(LogScan *state)
 		end = input->ranges[state->range].end;
 	}
 	state->range++;
+	state->expected = first;
 	ScanKeyInit(&keys[0], SX_LOG_OFFSET, BTGreaterEqualStrategyNumber, F_INT8GE,
 				Int64GetDatum(first));
 	ScanKeyInit(&keys[1], SX_LOG_OFFSET, BTLessStrategyNumber, F_INT8LT, Int64GetDatum(end));
@@ -124,17 +128,38 @@ begin_range(LogScan *state)
 	return true;
 }
 
+static void
+end_range(LogScan *state)
+{
+	const SxScanInput *input = state->scan.input;
+
+	state->is_in_range = false;
+	if (input)
+		check_complete(state, input->ranges[state->range - 1].end);
+}
+
+/* Every offset was given to a row, so a hole is a row that was not kept. */
+static void
+check_complete(const LogScan *state, int64 offset)
+{
+	if (offset <= state->expected)
+		return;
+	ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					errmsg("stream \"%s\" did not keep all of its rows", state->scan.stream->name),
+					errdetail("The rows at offsets " INT64_FORMAT " to " INT64_FORMAT
+							  " are missing from its log.",
+							  state->expected, offset - 1)));
+}
+
 static bool
 is_wanted(LogScan *state)
 {
-	const SxScanInput *input = state->scan.input;
 	bool isnull;
-	Datum offset;
+	int64 offset = DatumGetInt64(slot_getattr(state->log_slot, SX_LOG_OFFSET, &isnull));
 
-	if (input == NULL || input->nexclusions == 0)
-		return true;
-	offset = slot_getattr(state->log_slot, SX_LOG_OFFSET, &isnull);
-	return !sx_scan_is_excluded(input, LOG_PARTITION, DatumGetInt64(offset));
+	check_complete(state, offset);
+	state->expected = offset + 1;
+	return !sx_scan_is_excluded(state->scan.input, LOG_PARTITION, offset);
 }
 
 /*

@@ -18,6 +18,7 @@
 #include "nodes/plannodes.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+#include "utils/rel.h"
 #include "utils/timestamp.h"
 
 #include SX_EXPLAIN_STATE_H
@@ -43,6 +44,7 @@ typedef struct TopicScan
 
 static bool next_chunk(TopicScan *state);
 static void start(TopicScan *state);
+static Oid connect_as(const SxScan *scan);
 static int drop_excluded(const SxScanInput *input, SxMessage *messages, int count);
 static void note_refused(TopicScan *state, int row, const SxRowError *error);
 static void warn_refused(const TopicScan *state);
@@ -124,16 +126,10 @@ static void
 start(TopicScan *state)
 {
 	SxScan *scan = &state->scan;
-	ForeignScan *plan = (ForeignScan *) scan->node->ss.ps.plan;
 	SxScanBounds bounds;
 
 	if (state->topic == NULL)
-	{
-		Oid userid = sx_foreignscan_check_as(plan, scan->node->ss.ps.state);
-
-		state->topic =
-			sx_topic_open(scan->stream, OidIsValid(userid) ? userid : GetUserId(), scan->context);
-	}
+		state->topic = sx_topic_open(scan->stream, connect_as(scan), scan->context);
 	if (scan->input)
 		sx_topic_start_ranges(state->topic, scan->input->ranges, scan->input->nranges);
 	else
@@ -142,6 +138,19 @@ start(TopicScan *state)
 		sx_topic_start_bounds(state->topic, &bounds);
 	}
 	state->is_started = true;
+}
+
+/* SELECT connects as the role that is checked; what a worker read is read again as it did. */
+static Oid
+connect_as(const SxScan *scan)
+{
+	ForeignScan *plan = (ForeignScan *) scan->node->ss.ps.plan;
+	Oid userid;
+
+	if (scan->input)
+		return scan->node->ss.ss_currentRelation->rd_rel->relowner;
+	userid = sx_foreignscan_check_as(plan, scan->node->ss.ps.state);
+	return OidIsValid(userid) ? userid : GetUserId();
 }
 
 static int

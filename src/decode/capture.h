@@ -15,11 +15,11 @@
 
 typedef struct SxCapture
 {
-	void (*run)(void *state);	/* works until all is done; keeps its place in state */
+	void (*run)(void *state); /* works until all is done; keeps its place in state */
 	void (*failed)(void *state, int sqlstate, const char *message); /* about the current place */
 	void *state;
-	MemoryContext context;		/* of messages */
-	bool in_subtransaction;		/* run may call code that holds resources at an error */
+	MemoryContext context;	/* of messages */
+	bool in_subtransaction; /* run may call code that holds resources at an error */
 } SxCapture;
 
 /*

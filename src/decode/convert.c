@@ -14,8 +14,6 @@
  */
 #include "compat.h"
 
-#include <math.h>
-
 #include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
 #include "utils/array.h"
@@ -33,10 +31,14 @@
 
 #define ARRAY_DIMENSIONS 6 /* = MAXDIM */
 
+/* Longer values are not even tried: input functions need several times as much. */
+#define MAX_LENGTH (256 * 1024 * 1024)
+
 static Datum convert_slowly(SxConverter *converter, const SxField *field, SxConversion *conversion);
 static Datum convert_array(SxConverter *converter, const SxField *field, SxConversion *conversion);
-static bool convert_element(SxConverter *element, const SxField *field, SxConversion *conversion,
-							Datum *value);
+static bool
+convert_element(SxConverter *element, const SxField *field, SxConversion *conversion, Datum *value);
+static bool is_epoch(const SxConverter *converter, const SxField *field);
 static Datum convert_epoch(SxConverter *converter, const SxField *field);
 static Datum convert_text(SxConverter *converter, const char *data, size_t length);
 
@@ -63,8 +65,8 @@ sx_converter_init(SxConverter *converter, Oid type, int32 typmod, const SxStream
 	converter->fast = known ? known->fast : NULL;
 	converter->is_time = known && known->is_time;
 	converter->uses_settings = !known || known->uses_settings;
-	converter->is_safe = (known || get_typtype(converter->type) == TYPTYPE_ENUM) &&
-						 !OidIsValid(converter->domain);
+	converter->is_safe =
+		(known || get_typtype(converter->type) == TYPTYPE_ENUM) && !OidIsValid(converter->domain);
 	sx_fast_init(converter, stream);
 
 	element = get_element_type(converter->type);
@@ -100,11 +102,11 @@ sx_convert(SxConverter *converter, const SxField *field, SxConversion *conversio
 	return is_null;
 }
 
-/* Everything that is in the text, or an error; in the current memory context. */
+/* What the quick ways left, or an error; in the current memory context. */
 static Datum
 convert_slowly(SxConverter *converter, const SxField *field, SxConversion *conversion)
 {
-	if (field->length > MaxAllocSize / 4)
+	if (field->raw_length > MAX_LENGTH)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("value is too large to convert")));
 	if (field->kind == SX_FIELD_ARRAY && converter->element)
@@ -114,19 +116,156 @@ convert_slowly(SxConverter *converter, const SxField *field, SxConversion *conve
 	if (field->kind == SX_FIELD_BAD_STRING)
 		ereport(ERROR, (errcode(ERRCODE_UNTRANSLATABLE_CHARACTER),
 						errmsg("%.*s", (int) field->length, field->data)));
-	if (converter->is_time && converter->timestamp_format != SX_TIMESTAMP_TEXT &&
-		(converter->type == TIMESTAMPTZOID || converter->type == TIMESTAMPOID ||
-		 converter->type == DATEOID) &&
-		(field->kind == SX_FIELD_NUMBER ||
-		 (field->kind == SX_FIELD_STRING && field->length > 0 &&
-		  strspn(field->data, "0123456789.-+eE") >= field->length &&
-		  memchr(field->data + 1, '-', field->length - 1) == NULL)))
+	if (is_epoch(converter, field))
 		return convert_epoch(converter, field);
 	if (converter->is_time && field->kind == SX_FIELD_NUMBER)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_DATETIME_FORMAT),
 						errmsg("number %.*s is not a %s", (int) Min(field->length, 40), field->data,
 							   format_type_be(converter->type)),
-						errdetail("Numbers need option timestamp_format 'epoch_s' or 'epoch_ms' on "
-								  "the stream.")));
+						errdetail("A number is one only with the stream's option "
+								  "timestamp_format 'epoch_s' or 'epoch_ms'.")));
 	return convert_text(converter, field->data, field->length);
+}
+
+/* The type's input function, in the database's encoding. */
+static Datum
+convert_text(SxConverter *converter, const char *data, size_t length)
+{
+	char *text = palloc(length + 1);
+
+	memcpy(text, data, length);
+	text[length] = '\0';
+	if (GetDatabaseEncoding() != PG_UTF8)
+		text = pg_any_to_server(text, length, PG_UTF8);
+	return InputFunctionCall(&converter->input, text, converter->input_param, converter->typmod);
+}
+
+/*
+ * Every element by its own type's rules; json elements are not taken for
+ * dimensions.
+ */
+static Datum
+convert_array(SxConverter *converter, const SxField *field, SxConversion *conversion)
+{
+	SxConverter *element = converter->element;
+	int dimensions[ARRAY_DIMENSIONS];
+	int lower_bounds[ARRAY_DIMENSIONS] = {1, 1, 1, 1, 1, 1};
+	int ndimensions;
+	int64 count;
+	int64 i;
+	SxField *fields;
+	Datum *values;
+	bool *isnull;
+
+	count = conversion->elements(conversion->format, field->position, element->is_json,
+								 ARRAY_DIMENSIONS, &ndimensions, dimensions, NULL);
+	if (count == -1)
+		ereport(ERROR, (errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR), errmsg("malformed JSON array"),
+						errdetail("Multidimensional arrays must have sub-arrays with matching "
+								  "dimensions.")));
+	if (count < 0 || count > MaxArraySize)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("JSON array is too large for type %s", format_type_be(converter->type))));
+	if (count == 0)
+		return PointerGetDatum(
+			construct_empty_array(OidIsValid(element->domain) ? element->domain : element->type));
+
+	fields = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(SxField) * count);
+	values = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(Datum) * count);
+	isnull = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(bool) * count);
+	conversion->elements(conversion->format, field->position, element->is_json, ARRAY_DIMENSIONS,
+						 &ndimensions, dimensions, fields);
+	for (i = 0; i < count; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		isnull[i] = convert_element(element, &fields[i], conversion, &values[i]);
+	}
+	return PointerGetDatum(
+		construct_md_array(values, isnull, ndimensions, dimensions, lower_bounds,
+						   OidIsValid(element->domain) ? element->domain : element->type,
+						   element->length, element->by_value, element->align));
+}
+
+/* Like sx_convert, but everything stays in the current memory context. */
+static bool
+convert_element(SxConverter *element, const SxField *field, SxConversion *conversion, Datum *value)
+{
+	SxConversion temporary = {.results = CurrentMemoryContext, .chunk_size = 0};
+	bool is_null = field->kind <= SX_FIELD_NULL;
+
+	if (is_null)
+		*value = (Datum) 0;
+	else if (element->fast == NULL || !element->fast(element, field, &temporary, value))
+		*value = convert_slowly(element, field, conversion);
+	if (OidIsValid(element->domain))
+		domain_check(*value, is_null, element->domain, &element->domain_cache, element->context);
+	return is_null;
+}
+
+/* Whether a field is a number that stands for a timestamp. */
+static bool
+is_epoch(const SxConverter *converter, const SxField *field)
+{
+	uint32 i = 0;
+
+	if (converter->timestamp_format == SX_TIMESTAMP_TEXT ||
+		(converter->type != TIMESTAMPTZOID && converter->type != TIMESTAMPOID &&
+		 converter->type != DATEOID))
+		return false;
+	if (field->kind != SX_FIELD_STRING)
+		return field->kind == SX_FIELD_NUMBER;
+	if (field->length > 0 && field->data[0] == '-')
+		i++;
+	for (; i < field->length; i++)
+		if ((field->data[i] < '0' || field->data[i] > '9') && field->data[i] != '.')
+			return false;
+	return field->length > 0;
+}
+
+/* Microseconds since 2000-01-01 UTC, rounded. */
+static TimestampTz
+epoch_to_instant(const SxConverter *converter, const SxField *field)
+{
+	int64 unit = converter->timestamp_format == SX_TIMESTAMP_EPOCH_S ? USECS_PER_SEC : 1000;
+	char *text = pnstrdup(field->data, field->length);
+	Datum number;
+	int64 result;
+
+	number = DirectFunctionCall3(numeric_in, CStringGetDatum(text), ObjectIdGetDatum(InvalidOid),
+								 Int32GetDatum(-1));
+	number = DirectFunctionCall2(numeric_mul, number, NumericGetDatum(int64_to_numeric(unit)));
+	number = DirectFunctionCall2(numeric_round, number, Int32GetDatum(0));
+	if (!DatumGetBool(DirectFunctionCall2(numeric_lt, DirectFunctionCall1(numeric_abs, number),
+										  NumericGetDatum(int64_to_numeric(END_TIMESTAMP)))))
+		ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+						errmsg("timestamp out of range: \"%.*s\"", (int) Min(field->length, 40),
+							   field->data)));
+	result = DatumGetInt64(DirectFunctionCall1(numeric_int8, number));
+	return result - (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+}
+
+/* A number as timestamp; types without time zone show the stream's local time. */
+static Datum
+convert_epoch(SxConverter *converter, const SxField *field)
+{
+	TimestampTz instant = epoch_to_instant(converter, field);
+	Timestamp local;
+	struct pg_tm tm;
+	fsec_t fsec;
+	int zone;
+	const char *abbreviation;
+
+	if (converter->type == TIMESTAMPTZOID)
+		return DirectFunctionCall2(timestamptz_scale, TimestampTzGetDatum(instant),
+								   Int32GetDatum(converter->typmod));
+	if (!IS_VALID_TIMESTAMP(instant) ||
+		timestamp2tm(instant, &zone, &tm, &fsec, &abbreviation, converter->timezone) != 0 ||
+		tm2timestamp(&tm, fsec, NULL, &local) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE), errmsg("timestamp out of range")));
+	if (converter->type == DATEOID)
+		return DateADTGetDatum(date2j(tm.tm_year, tm.tm_mon, tm.tm_mday) - POSTGRES_EPOCH_JDATE);
+	return DirectFunctionCall2(timestamp_scale, TimestampGetDatum(local),
+							   Int32GetDatum(converter->typmod));
 }

@@ -39,15 +39,15 @@ struct SxConverter
 	int16 length;
 	bool by_value;
 	char align;
-	bool is_json;		 /* json, jsonb: takes the value as the message spells it */
-	bool is_time;		 /* date, time, ...: numbers need timestamp_format */
-	bool is_safe;		 /* its input function is pure: no subtransaction is needed */
-	bool uses_settings;	 /* its input function depends on settings */
+	bool is_json;		/* json, jsonb: takes the value as the message spells it */
+	bool is_time;		/* date, time, ...: numbers need timestamp_format */
+	bool is_safe;		/* its input function is pure: no subtransaction is needed */
+	bool uses_settings; /* its input function depends on settings */
 	FmgrInfo input;
 	Oid input_param;
 	Oid domain; /* InvalidOid: none */
 	void *domain_cache;
-	SxConverter *element; /* NULL: not an array */
+	SxConverter *element;  /* NULL: not an array */
 	MemoryContext context; /* of this struct */
 
 	/* numeric(p,s): scale -1: none */
@@ -65,15 +65,15 @@ struct SxConverter
 };
 
 /* Make a converter, which lives in the current memory context. */
-extern void sx_converter_init(SxConverter *converter, Oid type, int32 typmod,
-							  const SxStream *stream);
+extern void
+sx_converter_init(SxConverter *converter, Oid type, int32 typmod, const SxStream *stream);
 
 /*
  * Convert a field; returns whether the value is NULL.  What is wrong with the
  * field is an ereport.
  */
-extern bool sx_convert(SxConverter *converter, const SxField *field, SxConversion *conversion,
-					   Datum *value);
+extern bool
+sx_convert(SxConverter *converter, const SxField *field, SxConversion *conversion, Datum *value);
 
 /* Memory for a small result. */
 static inline void *

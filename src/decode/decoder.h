@@ -19,24 +19,24 @@ typedef struct SxDecoder SxDecoder;
 
 typedef struct SxPayload
 {
-	const char *data;			/* NULL: no payload */
-	size_t		length;
+	const char *data; /* NULL: no payload */
+	size_t length;
 } SxPayload;
 
 /* One value, or one whole message, that could not be decoded. */
 typedef struct SxDecodeError
 {
-	int			row;
-	AttrNumber	attnum;			/* 0: the whole message */
-	int			sqlstate;
+	int row;
+	AttrNumber attnum; /* 0: the whole message */
+	int sqlstate;
 	const char *message;
 } SxDecodeError;
 
 typedef struct SxDecodeErrors
 {
-	int			count;
-	int			size;
-	SxDecodeError *items;		/* ordered by row; in the context of the call */
+	int count;
+	int size;
+	SxDecodeError *items; /* ordered by row; in the context of the call */
 } SxDecodeErrors;
 
 /*

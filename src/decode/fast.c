@@ -614,7 +614,8 @@ sx_fast_init(SxConverter *converter, const SxStream *stream)
 		if (scale < 0 || scale > precision || scale > NUMERIC_SHORT_DSCALE_MAX)
 			converter->fast = NULL;
 		converter->scale = scale;
-		converter->integer_limit =
-			precision - scale <= MAX_DIGITS ? powers_of_ten[Max(precision - scale, 0)] : PG_UINT64_MAX;
+		converter->integer_limit = precision - scale <= MAX_DIGITS
+									   ? powers_of_ten[Max(precision - scale, 0)]
+									   : PG_UINT64_MAX;
 	}
 }

@@ -5,8 +5,7 @@
  * One index scan serves all groups of a batch: each is a rescan with other key
  * values.  Rows are written through the table access method alone; the caller
  * holds the view's lock, so nobody else writes them, and the indexes cover keys
- * only, so that updates are HOT.  Without keys and slice there is one row and no
- * index.
+ * only, so that updates are HOT.
  */
 #include "compat.h"
 
@@ -41,7 +40,7 @@ struct SxState
 	TupleTableSlot *found;
 	TupleTableSlot *written;
 
-	/* the probe, if there are keys */
+	/* the probe */
 	Relation index;
 	IndexScanDesc scan;
 	ScanKey keys;
@@ -57,7 +56,6 @@ struct SxState
 
 static Relation open_probe_index(SxState *state);
 static void prepare_keys(SxState *state);
-static bool find_only_row(SxState *state);
 static void insert_index_entries(SxState *state, bool is_update, SxUpdateIndexes update_indexes);
 static void open_indexes(SxState *state);
 static bool has_large_key(const SxState *state);
@@ -82,12 +80,9 @@ sx_state_open(const SxView *view)
 	state->snapshot = RegisterSnapshot(GetLatestSnapshot());
 	state->found = table_slot_create(state->table, NULL);
 	state->written = MakeSingleTupleTableSlot(RelationGetDescr(state->table), &TTSOpsVirtual);
-	if (state->nkeys > 0)
-	{
-		state->index = open_probe_index(state);
-		prepare_keys(state);
-		state->scan = sx_index_beginscan(state->table, state->index, state->snapshot, state->nkeys);
-	}
+	state->index = open_probe_index(state);
+	prepare_keys(state);
+	state->scan = sx_index_beginscan(state->table, state->index, state->snapshot, state->nkeys);
 	return state;
 }
 
@@ -104,20 +99,15 @@ sx_state_find(SxState *state, const Datum *values, const bool *isnull)
 	MemoryContext old = MemoryContextSwitchTo(state->context);
 	bool is_found;
 
-	if (state->nkeys == 0)
-		is_found = find_only_row(state);
-	else
+	for (int i = 0; i < state->nkeys; i++)
 	{
-		for (int i = 0; i < state->nkeys; i++)
-		{
-			ScanKey key = &state->keys[i];
+		ScanKey key = &state->keys[i];
 
-			key->sk_flags = isnull[i] ? SK_ISNULL | SK_SEARCHNULL : 0;
-			key->sk_argument = isnull[i] ? (Datum) 0 : values[i];
-		}
-		index_rescan(state->scan, state->keys, state->nkeys, NULL, 0);
-		is_found = index_getnext_slot(state->scan, ForwardScanDirection, state->found);
+		key->sk_flags = isnull[i] ? SK_ISNULL | SK_SEARCHNULL : 0;
+		key->sk_argument = isnull[i] ? (Datum) 0 : values[i];
 	}
+	index_rescan(state->scan, state->keys, state->nkeys, NULL, 0);
+	is_found = index_getnext_slot(state->scan, ForwardScanDirection, state->found);
 	if (is_found)
 		slot_getallattrs(state->found);
 	MemoryContextSwitchTo(old);
@@ -168,11 +158,8 @@ sx_state_close(SxState *state)
 		ExecCloseIndices(state->indexes);
 		FreeExecutorState(state->estate);
 	}
-	if (state->index)
-	{
-		index_endscan(state->scan);
-		index_close(state->index, NoLock);
-	}
+	index_endscan(state->scan);
+	index_close(state->index, NoLock);
 	ExecDropSingleTupleTableSlot(state->found);
 	ExecDropSingleTupleTableSlot(state->written);
 	UnregisterSnapshot(state->snapshot);
@@ -238,17 +225,6 @@ prepare_keys(SxState *state)
 							   index->rd_indcollation[i], get_opcode(equals), (Datum) 0);
 		state->key_is_varlena[i] = TupleDescAttr(RelationGetDescr(state->table), i)->attlen == -1;
 	}
-}
-
-static bool
-find_only_row(SxState *state)
-{
-	TableScanDesc scan = table_beginscan(state->table, state->snapshot, 0, NULL);
-	bool is_found = table_scan_getnextslot(scan, ForwardScanDirection, state->found);
-
-	/* the slot keeps its own pin on the page */
-	table_endscan(scan);
-	return is_found;
 }
 
 /* Index entries */

@@ -397,6 +397,7 @@ publish(SxTask *task, const SxApplyCounts *counts)
 	sx_worker_slot->last_batch_at = GetCurrentTimestamp();
 	sx_worker_slot->commit_lsn = Max(sx_worker_slot->commit_lsn, XactLastCommitEnd);
 	sx_worker_slot->failures = 0;
+	sx_worker_slot->is_in_batch = false;
 	LWLockRelease(sx_shared->lock);
 	ConditionVariableBroadcast(&sx_shared->batch_done);
 }
@@ -408,9 +409,13 @@ commit_batch(SxTask *task)
 	ErrorData *error;
 
 	pgstat_report_activity(STATE_RUNNING, task->consumer->stream->name);
+	sx_worker_slot->is_in_batch = true;
 	error = run_transaction(task, run_batch, &run);
 	if (error != NULL || !run.is_done)
+	{
+		sx_worker_slot->is_in_batch = false;
 		sx_consumer_rollback(task->consumer);
+	}
 	pgstat_report_activity(STATE_IDLE, NULL);
 	if (error != NULL)
 	{

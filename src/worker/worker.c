@@ -130,6 +130,7 @@ align_tasks(List *readers)
 		SxTask *task = lfirst(lc);
 
 		task->is_stale = true;
+		task->discover_at_us = 0;
 		if (list_member_int(readers, task->reader))
 		{
 			readers = list_delete_int(readers, task->reader);
@@ -329,6 +330,7 @@ leave_slot(int code, Datum arg)
 	LWLockAcquire(sx_shared->lock, LW_EXCLUSIVE);
 	sx_worker_slot->pid = 0;
 	sx_worker_slot->latch = NULL;
+	sx_worker_slot->is_in_batch = false;
 	sx_worker_slot->state = SX_WORKER_BACKING_OFF;
 	if (code != 0)
 		sx_worker_slot->failures++;

@@ -80,8 +80,8 @@ SELECT ok(index_conditions($$w @> (SELECT max(lower(w)) FROM revenue)$$) LIKE '%
           'a subquery is computed once');
 
 -- The planner expects what comes
-SELECT is(expected_rows($$w = tumble(timestamptz '2024-05-01 10:02', '5 minutes')$$), 100,
-          'rows of one window');
+SELECT ok(expected_rows($$w = tumble(timestamptz '2024-05-01 10:02', '5 minutes')$$)
+          BETWEEN 50 AND 200, 'rows of one window');
 SELECT ok(expected_rows($$lower(w) >= '2024-05-01 10:00' AND upper(w) <= '2024-05-01 11:00'$$)
           BETWEEN 800 AND 1600, 'rows of an hour');
 

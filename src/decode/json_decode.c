@@ -1,0 +1,252 @@
+/*
+ * json_decode.c
+ *	  Format "json": which names lead to which columns.
+ *
+ * The paths of root and of the columns' fields form a tree; json.cc walks the
+ * messages along it.  Several columns may want the same node.
+ */
+#include "compat.h"
+
+#include "mb/pg_wchar.h"
+#include "nodes/pg_list.h"
+#include "utils/memutils.h"
+
+#include "decode/format.h"
+#include "decode/json.h"
+
+/* A path of more names is refused: the walk recurses along it. */
+#define MAX_PATH_NAMES 64
+
+/* Names are compared by words: so many bytes behind each may be read. */
+#define NAME_PADDING 8
+
+/* A tree of names while it grows. */
+typedef struct NameTree
+{
+	const char *name; /* UTF-8 */
+	int length;
+	List *children;
+	SxJsonNode *node; /* made of it at last */
+} NameTree;
+
+typedef struct JsonState
+{
+	SxJson *json;
+	SxJsonNode *root;	/* the whole message */
+	SxJsonNode *object; /* where the columns' fields are */
+	const char *root_path;
+	int ncolumns;
+	SxJsonNode **columns; /* by column */
+	SxField *fields;	  /* by node */
+} JsonState;
+
+static NameTree *add_path(NameTree *tree, const char *path);
+static NameTree *add_name(NameTree *tree, const char *name, int length);
+static SxJsonNode *make_node(NameTree *tree, uint32_t *number);
+static void make_keys(SxJsonNode *node, NameTree *tree, uint32_t *number);
+static bool report(const SxJsonProblem *problem, int *sqlstate, const char **message);
+static void free_json(void *json);
+
+void *
+sx_json_open(const SxStream *stream, const AttrNumber *columns, int ncolumns)
+{
+	JsonState *state = palloc0(sizeof(JsonState));
+	MemoryContextCallback *callback = palloc0(sizeof(MemoryContextCallback));
+	NameTree *tree = palloc0(sizeof(NameTree));
+	NameTree *object = stream->root ? add_path(tree, stream->root) : tree;
+	NameTree **trees = palloc(sizeof(NameTree *) * Max(ncolumns, 1));
+	uint32_t number = 0;
+	int i;
+
+	for (i = 0; i < ncolumns; i++)
+	{
+		const SxColumn *column = &stream->columns[columns[i] - 1];
+
+		/* dots separate names in a path, but a column's own name is one name */
+		if (strcmp(column->field, column->name) == 0)
+			trees[i] = add_name(object, column->name, strlen(column->name));
+		else
+			trees[i] = add_path(object, column->field);
+	}
+	state->root = make_node(tree, &number);
+	state->object = object->node;
+	state->root_path = stream->root;
+	state->ncolumns = ncolumns;
+	state->columns = palloc(sizeof(SxJsonNode *) * Max(ncolumns, 1));
+	for (i = 0; i < ncolumns; i++)
+		state->columns[i] = trees[i]->node;
+	state->fields = palloc0(sizeof(SxField) * number);
+
+	state->json = sx_json_create();
+	if (state->json == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	callback->func = free_json;
+	callback->arg = state->json;
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, callback);
+	return state;
+}
+
+bool
+sx_json_decode(void *opaque, const SxPayload *payload, SxField *fields, int *sqlstate,
+			   const char **message)
+{
+	JsonState *state = opaque;
+	SxJsonProblem problem;
+	int i;
+
+	if (!sx_json_find(state->json, payload->data, payload->length, state->root, state->fields,
+					  &problem))
+		return report(&problem, sqlstate, message);
+	if (unlikely(state->fields[state->object->number].kind != SX_FIELD_OBJECT))
+	{
+		*sqlstate = ERRCODE_INVALID_TEXT_REPRESENTATION;
+		if (state->root_path && state->fields[state->root->number].kind == SX_FIELD_OBJECT)
+			*message = psprintf("message has no JSON object \"%s\"", state->root_path);
+		else
+			*message = "message is not a JSON object";
+		return false;
+	}
+	for (i = 0; i < state->ncolumns; i++)
+		fields[i] = state->fields[state->columns[i]->number];
+	return true;
+}
+
+int64
+sx_json_array(void *opaque, uint32 position, bool is_flat, int max_dimensions, int *ndimensions,
+			  int *dimensions, SxField *fields)
+{
+	JsonState *state = opaque;
+
+	return sx_json_elements(state->json, position, is_flat, max_dimensions, ndimensions, dimensions,
+							fields);
+}
+
+void
+sx_json_rest(void *opaque)
+{
+	JsonState *state = opaque;
+
+	sx_json_trim(state->json);
+}
+
+/* Add the names of a path: "a.b"; a backslash makes the next character part of a name. */
+static NameTree *
+add_path(NameTree *tree, const char *path)
+{
+	char *name = palloc(strlen(path) + 1);
+	int length = 0;
+	int names = 0;
+
+	for (;; path++)
+	{
+		if (*path == '.' || *path == '\0')
+		{
+			if (++names > MAX_PATH_NAMES)
+				ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+								errmsg("path has more than %d names", MAX_PATH_NAMES)));
+			tree = add_name(tree, name, length);
+			length = 0;
+			if (*path == '\0')
+				return tree;
+			continue;
+		}
+		if (*path == '\\' && path[1] != '\0')
+			path++;
+		name[length++] = *path;
+	}
+}
+
+static NameTree *
+add_name(NameTree *tree, const char *name, int length)
+{
+	NameTree *child;
+	char *utf8 = pg_server_to_any(pnstrdup(name, length), length, PG_UTF8);
+	ListCell *lc;
+
+	length = strlen(utf8);
+	foreach (lc, tree->children)
+	{
+		child = lfirst(lc);
+		if (child->length == length && memcmp(child->name, utf8, length) == 0)
+			return child;
+	}
+	child = palloc0(sizeof(NameTree));
+	child->name = memcpy(palloc0(length + NAME_PADDING), utf8, length);
+	child->length = length;
+	tree->children = lappend(tree->children, child);
+	return child;
+}
+
+/* Number the nodes in preorder. */
+static SxJsonNode *
+make_node(NameTree *tree, uint32_t *number)
+{
+	SxJsonNode *node = palloc0(sizeof(SxJsonNode));
+
+	tree->node = node;
+	node->number = (*number)++;
+	node->nchildren = list_length(tree->children);
+	if (node->nchildren > 0)
+		make_keys(node, tree, number);
+	node->last = *number;
+	return node;
+}
+
+static void
+make_keys(SxJsonNode *node, NameTree *tree, uint32_t *number)
+{
+	uint32 size = node->nchildren + SX_JSON_MAX_UNWANTED;
+	ListCell *lc;
+
+	node->keys = palloc0(sizeof(SxJsonKey) * size);
+	for (node->nslots = 1; node->nslots <= size * 2; node->nslots *= 2)
+		;
+	node->slots = palloc0(sizeof(SxJsonKey *) * node->nslots);
+	foreach (lc, tree->children)
+	{
+		NameTree *child = lfirst(lc);
+		SxJsonKey *key = &node->keys[node->nkeys++];
+		uint32 slot;
+
+		key->name = child->name;
+		key->length = child->length;
+		key->hash = sx_json_hash(key->name, key->length);
+		key->node = make_node(child, number);
+		slot = key->hash & (node->nslots - 1);
+		while (node->slots[slot] != NULL)
+			slot = (slot + 1) & (node->nslots - 1);
+		node->slots[slot] = key;
+	}
+}
+
+/* Say what is wrong with a message.  Always false, unless it throws. */
+static bool
+report(const SxJsonProblem *problem, int *sqlstate, const char **message)
+{
+	static const struct
+	{
+		int sqlstate;
+		const char *text;
+	} kinds[] = {
+		[SX_JSON_MALFORMED] = {ERRCODE_INVALID_TEXT_REPRESENTATION, "message is not valid JSON"},
+		[SX_JSON_BAD_ENCODING] = {ERRCODE_CHARACTER_NOT_IN_REPERTOIRE, "message is not valid JSON"},
+		[SX_JSON_TOO_LARGE] = {ERRCODE_PROGRAM_LIMIT_EXCEEDED, "message exceeds a limit"},
+	};
+
+	if (problem->kind == SX_JSON_NO_MEMORY)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"),
+						errdetail("Failed while decoding a message.")));
+	*sqlstate = kinds[problem->kind].sqlstate;
+	if (problem->offset > 0)
+		*message = psprintf("%s: %s at byte %u", kinds[problem->kind].text, problem->text,
+							problem->offset + 1);
+	else
+		*message = psprintf("%s: %s", kinds[problem->kind].text, problem->text);
+	return false;
+}
+
+static void
+free_json(void *json)
+{
+	sx_json_free(json);
+}

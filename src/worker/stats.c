@@ -1,0 +1,136 @@
+/*
+ * stats.c
+ *	  What workers, readers, partitions and views are doing, as rows: the C half
+ *	  of the monitoring views, which join them with the catalog.
+ *
+ * Anybody may call these functions; a role sees the objects it owns, and a
+ * member of pg_monitor all of them.
+ */
+#include "compat.h"
+
+#include "catalog/pg_authid.h"
+#include "catalog/pg_class.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/timestamp.h"
+
+#include "catalog/activity.h"
+#include "worker/shared.h"
+
+PG_FUNCTION_INFO_V1(streamx_activity);
+PG_FUNCTION_INFO_V1(streamx_workers);
+
+static bool
+is_monitor(void)
+{
+	return has_privs_of_role(GetUserId(), ROLE_PG_MONITOR);
+}
+
+static void
+put_error(const SxActivityError *error, Datum *values, bool *nulls)
+{
+	nulls[0] = nulls[1] = nulls[2] = error->at == 0;
+	if (error->at == 0)
+		return;
+	values[0] = CStringGetTextDatum(error->message);
+	values[1] = CStringGetTextDatum(unpack_sql_state(error->sqlstate));
+	values[2] = TimestampTzGetDatum(error->at);
+}
+
+static void
+put_time(TimestampTz at, Datum *value, bool *isnull)
+{
+	*isnull = at == 0;
+	*value = TimestampTzGetDatum(at);
+}
+
+/*
+ * streamx.activity(kind text): (id, partition, rows, batches, late_rows,
+ * dead_letters, failures, last_batch_at, end_offset, at_end, is_idle,
+ * last_error, last_error_sqlstate, last_error_at) of this database's readers,
+ * partitions or views.  Which rows a role sees, the views decide.
+ */
+Datum
+streamx_activity(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	char *kind_name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	SxActivityKind kind = strcmp(kind_name, "view") == 0		? SX_ACTIVITY_VIEW
+						  : strcmp(kind_name, "partition") == 0 ? SX_ACTIVITY_PARTITION
+																: SX_ACTIVITY_READER;
+	SxActivity *list;
+	int count;
+
+	InitMaterializedSRF(fcinfo, 0);
+	count = sx_activity_list(kind, &list);
+	for (int i = 0; i < count; i++)
+	{
+		const SxActivity *entry = &list[i];
+		Datum values[14] = {0};
+		bool nulls[14] = {false};
+
+		values[0] = Int64GetDatum(entry->key.id);
+		values[1] = Int32GetDatum(entry->key.partition);
+		values[2] = Int64GetDatum(entry->rows);
+		values[3] = Int64GetDatum(entry->batches);
+		values[4] = Int64GetDatum(entry->late_rows);
+		values[5] = Int64GetDatum(entry->dead_letters);
+		values[6] = Int64GetDatum(entry->failures);
+		put_time(entry->last_batch_at, &values[7], &nulls[7]);
+		nulls[8] = entry->end_offset < 0;
+		values[8] = Int64GetDatum(entry->end_offset);
+		values[9] = BoolGetDatum(entry->at_end);
+		values[10] = BoolGetDatum(entry->is_idle);
+		put_error(&entry->error, &values[11], &nulls[11]);
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	PG_RETURN_NULL();
+}
+
+/*
+ * streamx.workers(): (database oid, stream oid, stream_name, pid, state, rows,
+ * batches, last_batch_at, restarts, last_error, last_error_sqlstate,
+ * last_error_at).
+ */
+Datum
+streamx_workers(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	bool sees_all = is_monitor();
+	SxWorkerSlot *slots = palloc(sizeof(sx_shared->slots));
+
+	InitMaterializedSRF(fcinfo, 0);
+	if (sx_shared == NULL)
+		PG_RETURN_NULL();
+	LWLockAcquire(sx_shared->lock, LW_SHARED);
+	memcpy(slots, sx_shared->slots, sizeof(sx_shared->slots));
+	LWLockRelease(sx_shared->lock);
+	for (int i = 0; i < SX_MAX_SLOTS; i++)
+	{
+		const SxWorkerSlot *slot = &slots[i];
+		Datum values[12] = {0};
+		bool nulls[12] = {false};
+
+		if (!slot->in_use)
+			continue;
+		if (!sees_all && (slot->database != MyDatabaseId || get_rel_name(slot->stream) == NULL ||
+						  !sx_owns_relation(slot->stream, GetUserId())))
+			continue;
+		values[0] = ObjectIdGetDatum(slot->database);
+		values[1] = ObjectIdGetDatum(slot->stream);
+		values[2] = CStringGetTextDatum(slot->name);
+		nulls[3] = slot->pid == 0;
+		values[3] = Int32GetDatum(slot->pid);
+		values[4] = CStringGetTextDatum(sx_worker_state_name(slot->state));
+		values[5] = Int64GetDatum(slot->rows);
+		values[6] = Int64GetDatum(slot->batches);
+		put_time(slot->last_batch_at, &values[7], &nulls[7]);
+		values[8] = Int64GetDatum(slot->restarts);
+		put_error(&slot->error, &values[9], &nulls[9]);
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	PG_RETURN_NULL();
+}
