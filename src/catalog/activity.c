@@ -29,6 +29,7 @@ typedef struct PendingCount
 {
 	SxActivityKind kind;
 	uint32 id;
+	Oid relation;
 	int64 rows;
 	int64 late_rows;
 	int64 dead_letters;
@@ -68,7 +69,7 @@ start_memory(void)
 
 /* The entry, made if it is not there; NULL when the table is full.  Under the exclusive lock. */
 static SxActivity *
-entry_of(SxActivityKind kind, uint32 id, int32 partition)
+entry_of(SxActivityKind kind, uint32 id, int32 partition, Oid relation)
 {
 	SxActivityKey key = {MyDatabaseId, kind, id, partition};
 	SxActivity *entry;
@@ -82,6 +83,7 @@ entry_of(SxActivityKind kind, uint32 id, int32 partition)
 	{
 		memset((char *) entry + sizeof(SxActivityKey), 0,
 			   sizeof(SxActivity) - sizeof(SxActivityKey));
+		entry->relation = relation;
 		entry->end_offset = -1;
 	}
 	return entry;
@@ -97,7 +99,7 @@ add_pending(void)
 	foreach (lc, pending)
 	{
 		PendingCount *count = lfirst(lc);
-		SxActivity *entry = entry_of(count->kind, count->id, 0);
+		SxActivity *entry = entry_of(count->kind, count->id, 0, count->relation);
 
 		if (entry == NULL)
 			continue;
@@ -133,7 +135,8 @@ sx_activity_init(void)
 }
 
 void
-sx_activity_count(SxActivityKind kind, uint32 id, int64 rows, int64 late_rows, int64 dead_letters)
+sx_activity_count(SxActivityKind kind, uint32 id, Oid relation, int64 rows, int64 late_rows,
+				  int64 dead_letters)
 {
 	MemoryContext old;
 	PendingCount *count;
@@ -142,7 +145,7 @@ sx_activity_count(SxActivityKind kind, uint32 id, int64 rows, int64 late_rows, i
 		return;
 	old = MemoryContextSwitchTo(TopTransactionContext);
 	count = palloc(sizeof(PendingCount));
-	*count = (PendingCount){kind, id, rows, late_rows, dead_letters};
+	*count = (PendingCount){kind, id, relation, rows, late_rows, dead_letters};
 	pending = lappend(pending, count);
 	MemoryContextSwitchTo(old);
 }
@@ -164,7 +167,7 @@ sx_activity_error_set(SxActivityError *target, const ErrorData *error)
 }
 
 void
-sx_activity_failed(SxActivityKind kind, uint32 id, const ErrorData *error)
+sx_activity_failed(SxActivityKind kind, uint32 id, Oid relation, const ErrorData *error)
 {
 	SxActivity *entry;
 	SxActivityError made;
@@ -173,7 +176,7 @@ sx_activity_failed(SxActivityKind kind, uint32 id, const ErrorData *error)
 		return;
 	sx_activity_error_set(&made, error);
 	LWLockAcquire(lock, LW_EXCLUSIVE);
-	entry = entry_of(kind, id, 0);
+	entry = entry_of(kind, id, 0, relation);
 	if (entry != NULL)
 	{
 		entry->error = made;
@@ -183,28 +186,15 @@ sx_activity_failed(SxActivityKind kind, uint32 id, const ErrorData *error)
 }
 
 void
-sx_activity_succeeded(SxActivityKind kind, uint32 id)
+sx_activity_partition(int32 reader, int32 partition, Oid stream, int64 end_offset, bool at_end,
+					  bool is_idle)
 {
 	SxActivity *entry;
 
 	if (entries == NULL)
 		return;
 	LWLockAcquire(lock, LW_EXCLUSIVE);
-	entry = entry_of(kind, id, 0);
-	if (entry != NULL)
-		entry->failures = 0;
-	LWLockRelease(lock);
-}
-
-void
-sx_activity_partition(int32 reader, int32 partition, int64 end_offset, bool at_end, bool is_idle)
-{
-	SxActivity *entry;
-
-	if (entries == NULL)
-		return;
-	LWLockAcquire(lock, LW_EXCLUSIVE);
-	entry = entry_of(SX_ACTIVITY_PARTITION, reader, partition);
+	entry = entry_of(SX_ACTIVITY_PARTITION, reader, partition, stream);
 	if (entry != NULL)
 	{
 		entry->end_offset = end_offset;

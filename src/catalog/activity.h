@@ -40,6 +40,7 @@ typedef struct SxActivityKey
 typedef struct SxActivity
 {
 	SxActivityKey key;
+	Oid relation; /* stream or view: its owner may see the entry */
 	int64 rows;
 	int64 batches;
 	int64 late_rows;
@@ -58,19 +59,20 @@ typedef struct SxActivity
 /* Ask for shared memory; from _PG_init. */
 extern void sx_activity_init(void);
 
-/* Count a batch of a view, or of a reader, when the current transaction commits. */
-extern void
-sx_activity_count(SxActivityKind kind, uint32 id, int64 rows, int64 late_rows, int64 dead_letters);
+/*
+ * Count a batch of a view, or of a reader of stream relation, when the current
+ * transaction commits.  It then has no failures; the last error stays to be read.
+ */
+extern void sx_activity_count(SxActivityKind kind, uint32 id, Oid relation, int64 rows,
+							  int64 late_rows, int64 dead_letters);
 
 /* A view's, or reader's, work failed; seen at once, whatever becomes of the transaction. */
-extern void sx_activity_failed(SxActivityKind kind, uint32 id, const ErrorData *error);
-
-/* It works again: failures go back to 0, the last error stays to be read. */
-extern void sx_activity_succeeded(SxActivityKind kind, uint32 id);
+extern void sx_activity_failed(SxActivityKind kind, uint32 id, Oid relation,
+							   const ErrorData *error);
 
 /* What a worker knows of a partition's end. */
-extern void
-sx_activity_partition(int32 reader, int32 partition, int64 end_offset, bool at_end, bool is_idle);
+extern void sx_activity_partition(int32 reader, int32 partition, Oid stream, int64 end_offset,
+								  bool at_end, bool is_idle);
 
 /* Forget a reader (with its partitions), or a view. */
 extern void sx_activity_forget(SxActivityKind kind, uint32 id);

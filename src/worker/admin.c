@@ -169,12 +169,12 @@ check_gap(const SxConsumer *consumer)
 
 	if (!sx_consumer_gap(consumer, &gap))
 		return;
-	ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
-					errmsg("offset " INT64_FORMAT " of partition %d of Kafka topic \"%s\" is gone",
-						   gap.from, gap.partition, consumer->reader->topic),
-					errhint("Resume the stream with option on_gap 'skip' to go on at " INT64_FORMAT
-							".",
-							gap.to)));
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_EXCEPTION),
+			 errmsg("offset " INT64_FORMAT " of partition %d of Kafka topic \"%s\" is gone",
+					gap.from, gap.partition, consumer->reader->topic),
+			 errhint("Resume the stream with option on_gap 'skip' to go on at " INT64_FORMAT ".",
+					 gap.to)));
 }
 
 /* One micro-batch for one reader, in the caller's transaction; returns its rows. */
@@ -202,9 +202,9 @@ step_reader(int32 reader, int max_rows)
 		if (consumer->bytes >= (size_t) queue_bytes * 2)
 			break;
 		if (consumer->nmessages == 0 && sx_now_us() > until)
-			ereport(ERROR, (errcode(ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION),
-							errmsg("could not read Kafka topic \"%s\" in time",
-								   consumer->reader->topic)));
+			ereport(ERROR,
+					(errcode(ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION),
+					 errmsg("could not read Kafka topic \"%s\" in time", consumer->reader->topic)));
 	}
 	(void) sx_worker_run_batch(consumer, true, NULL, &counts);
 	sx_consumer_commit(consumer);
@@ -224,8 +224,8 @@ streamx_step(PG_FUNCTION_ARGS)
 	check_owner(&target);
 	check_step(&target);
 	if (max_rows < 1)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("max_rows must be at least 1")));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("max_rows must be at least 1")));
 	sx_lock_stream(target.relid);
 	if (!sx_admin_exists("SELECT FROM streamx.streams WHERE stream = $1 AND paused", target.relid))
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -270,8 +270,7 @@ streamx_watermark(PG_FUNCTION_ARGS)
 	sx_admin_resolve(PG_GETARG_OID(0), &target);
 	aclresult = pg_class_aclcheck(target.relid, GetUserId(), ACL_SELECT);
 	if (aclresult != ACLCHECK_OK)
-		aclcheck_error(aclresult, target.is_view ? OBJECT_VIEW : OBJECT_FOREIGN_TABLE,
-					   target.name);
+		aclcheck_error(aclresult, target.is_view ? OBJECT_VIEW : OBJECT_FOREIGN_TABLE, target.name);
 	values[0] = ObjectIdGetDatum(target.stream);
 	values[1] = ObjectIdGetDatum(target.is_view ? target.relid : InvalidOid);
 	sx_spi_begin(&spi);

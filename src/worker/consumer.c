@@ -97,8 +97,8 @@ load_start(int32 reader)
 	return start ? start : pstrdup("earliest");
 }
 
-static Oid
-stream_owner(Oid relid)
+Oid
+sx_stream_owner(Oid relid)
 {
 	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
 	Oid owner;
@@ -122,7 +122,7 @@ connect_source(SxConsumer *consumer)
 
 	watch_connections();
 	consumer->connection_changes = connection_changes;
-	consumer->owner = stream_owner(stream->relid);
+	consumer->owner = sx_stream_owner(stream->relid);
 	may_use =
 		DirectFunctionCall3(has_server_privilege_id_id, ObjectIdGetDatum(consumer->owner),
 							ObjectIdGetDatum(stream->server_oid), CStringGetTextDatum("USAGE"));
@@ -242,7 +242,7 @@ sx_consumer_refresh(SxConsumer *consumer)
 {
 	return load(consumer, consumer->reader->id) &&
 		   consumer->connection_changes == connection_changes &&
-		   consumer->owner == stream_owner(consumer->stream->relid);
+		   consumer->owner == sx_stream_owner(consumer->stream->relid);
 }
 
 /* ---- partitions ---- */

@@ -52,6 +52,9 @@ typedef struct SxConsumer
 	int row_at_size;
 } SxConsumer;
 
+/* The role a stream is read as. */
+extern Oid sx_stream_owner(Oid relid);
+
 /* Monotonic microseconds. */
 extern int64 sx_now_us(void);
 

@@ -55,9 +55,9 @@ typedef struct SxWorkerSlot
 	int64 rows;
 	int64 batches;
 	TimestampTz last_batch_at;
-	uint32 generation;	   /* moves when the catalog has news for the worker */
+	uint32 generation;		   /* moves when the catalog has news for the worker */
 	volatile bool is_in_batch; /* between a batch's begin and the update of what follows */
-	XLogRecPtr commit_lsn; /* end of the last batch's commit record */
+	XLogRecPtr commit_lsn;	   /* end of the last batch's commit record */
 	SxActivityError error;
 } SxWorkerSlot;
 

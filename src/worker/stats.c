@@ -14,7 +14,7 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 #include "catalog/activity.h"
@@ -27,6 +27,14 @@ static bool
 is_monitor(void)
 {
 	return has_privs_of_role(GetUserId(), ROLE_PG_MONITOR);
+}
+
+/* Whether the current role owns a relation, which may be gone. */
+static bool
+owns(Oid relation)
+{
+	return SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relation)) &&
+		   sx_owns_relation(relation, GetUserId());
 }
 
 static void
@@ -51,7 +59,7 @@ put_time(TimestampTz at, Datum *value, bool *isnull)
  * streamx.activity(kind text): (id, partition, rows, batches, late_rows,
  * dead_letters, failures, last_batch_at, end_offset, at_end, is_idle,
  * last_error, last_error_sqlstate, last_error_at) of this database's readers,
- * partitions or views.  Which rows a role sees, the views decide.
+ * partitions or views.
  */
 Datum
 streamx_activity(PG_FUNCTION_ARGS)
@@ -61,6 +69,7 @@ streamx_activity(PG_FUNCTION_ARGS)
 	SxActivityKind kind = strcmp(kind_name, "view") == 0		? SX_ACTIVITY_VIEW
 						  : strcmp(kind_name, "partition") == 0 ? SX_ACTIVITY_PARTITION
 																: SX_ACTIVITY_READER;
+	bool sees_all = is_monitor();
 	SxActivity *list;
 	int count;
 
@@ -72,6 +81,8 @@ streamx_activity(PG_FUNCTION_ARGS)
 		Datum values[14] = {0};
 		bool nulls[14] = {false};
 
+		if (!sees_all && !owns(entry->relation))
+			continue;
 		values[0] = Int64GetDatum(entry->key.id);
 		values[1] = Int32GetDatum(entry->key.partition);
 		values[2] = Int64GetDatum(entry->rows);
@@ -116,8 +127,7 @@ streamx_workers(PG_FUNCTION_ARGS)
 
 		if (!slot->in_use)
 			continue;
-		if (!sees_all && (slot->database != MyDatabaseId || get_rel_name(slot->stream) == NULL ||
-						  !sx_owns_relation(slot->stream, GetUserId())))
+		if (!sees_all && (slot->database != MyDatabaseId || !owns(slot->stream)))
 			continue;
 		values[0] = ObjectIdGetDatum(slot->database);
 		values[1] = ObjectIdGetDatum(slot->stream);

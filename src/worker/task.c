@@ -94,7 +94,7 @@ fail(SxTask *task, ErrorData *error)
 	task->failures++;
 	task->state = SX_WORKER_FAILING;
 	task->retry_at_us = sx_now_us() + backoff_us(task->failures);
-	sx_activity_failed(SX_ACTIVITY_READER, task->reader, error);
+	sx_activity_failed(SX_ACTIVITY_READER, task->reader, sx_worker_slot->stream, error);
 	LWLockAcquire(sx_shared->lock, LW_EXCLUSIVE);
 	sx_activity_error_set(&sx_worker_slot->error, error);
 	LWLockRelease(sx_shared->lock);
@@ -363,8 +363,8 @@ run_batch(SxTask *task, void *argument)
 	run->is_done =
 		sx_worker_run_batch(task->consumer, task->is_careful, sx_worker_is_stale, &run->counts);
 	if (run->is_done)
-		sx_activity_count(SX_ACTIVITY_READER, task->reader, run->counts.rows, run->counts.late_rows,
-						  run->counts.dead_letters);
+		sx_activity_count(SX_ACTIVITY_READER, task->reader, sx_worker_slot->stream,
+						  run->counts.rows, run->counts.late_rows, run->counts.dead_letters);
 }
 
 /* Show what is known of the partitions, not too often. */
@@ -380,8 +380,8 @@ report_partitions(SxTask *task, int64 now)
 													  : NEVER;
 	partitions = sx_source_partitions(task->consumer->source, &count);
 	for (int i = 0; i < count; i++)
-		sx_activity_partition(reader->id, partitions[i].partition, partitions[i].end_offset,
-							  partitions[i].at_end,
+		sx_activity_partition(reader->id, partitions[i].partition, reader->stream,
+							  partitions[i].end_offset, partitions[i].at_end,
 							  sx_consumer_is_idle(task->consumer, &partitions[i]));
 	task->reported_us = now;
 	return NEVER;

@@ -59,16 +59,15 @@ begin_wait(Wait *wait)
 	AclResult aclresult;
 
 	if (wait->target.is_view)
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("\"%s\" is a continuous view, not a stream", wait->target.name),
-				 errhint("Wait for its stream.")));
+		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+						errmsg("\"%s\" is a continuous view, not a stream", wait->target.name),
+						errhint("Wait for its stream.")));
 	aclresult = pg_class_aclcheck(wait->target.relid, GetUserId(), ACL_SELECT);
 	if (aclresult != ACLCHECK_OK)
 		aclcheck_error(aclresult, OBJECT_FOREIGN_TABLE, wait->target.name);
 	stream = sx_stream_open(wait->target.relid);
 	if (stream->is_kafka)
-		wait->source = sx_connect(stream, sx_relation_owner(stream->relid), QUEUE_BYTES,
+		wait->source = sx_connect(stream, sx_stream_owner(stream->relid), QUEUE_BYTES,
 								  psprintf("streamx-wait-%d", MyProcPid), CurrentMemoryContext);
 }
 
@@ -85,8 +84,7 @@ ask_ends(Wait *wait)
 {
 	char *error = NULL;
 	int32 *numbers;
-	int count =
-		sx_source_list_partitions(wait->source, milliseconds_left(wait), &numbers, &error);
+	int count = sx_source_list_partitions(wait->source, milliseconds_left(wait), &numbers, &error);
 
 	wait->ends = palloc0(sizeof(PartitionEnd) * Max(count, 1));
 	for (int i = 0; i < count; i++)
@@ -135,8 +133,8 @@ has_passed(Wait *wait, int32 reader, const PartitionEnd *end)
 		wait->has_unknown = wait->has_unknown || !end->is_empty;
 		return end->is_empty;
 	}
-	next_offset = DatumGetInt64(
-		SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	next_offset =
+		DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 	snprintf(wait->missing, NAMEDATALEN * 2,
 			 "Partition %d was read up to offset " INT64_FORMAT " of " INT64_FORMAT ".",
 			 end->partition, next_offset, end->end);
@@ -223,12 +221,11 @@ wait_for_ends(Wait *wait)
 		if (is_done)
 			break;
 		if (GetCurrentTimestamp() >= wait->until)
-			ereport(ERROR,
-					(errcode(ERRCODE_QUERY_CANCELED),
-					 errmsg("stream \"%s\" did not reach the end of its topic in time",
-							wait->target.name),
-					 wait->missing[0] ? errdetail_internal("%s", wait->missing) : 0,
-					 errhint("See streamx.stat_workers for errors, or wait longer.")));
+			ereport(ERROR, (errcode(ERRCODE_QUERY_CANCELED),
+							errmsg("stream \"%s\" did not reach the end of its topic in time",
+								   wait->target.name),
+							wait->missing[0] ? errdetail_internal("%s", wait->missing) : 0,
+							errhint("See streamx.stat_workers for errors, or wait longer.")));
 		if (wait->has_unknown && !has_asked)
 			sx_launcher_wakeup_database(MyDatabaseId);
 		has_asked = has_asked || wait->has_unknown;
@@ -250,10 +247,9 @@ streamx_wait_for(PG_FUNCTION_ARGS)
 						errmsg("stream and timeout must not be null")));
 	if (fcinfo->context == NULL || !IsA(fcinfo->context, CallContext) ||
 		castNode(CallContext, fcinfo->context)->atomic)
-		ereport(ERROR,
-				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-				 errmsg("streamx.wait_for cannot run inside a transaction block"),
-				 errdetail("It would hold back the clean-up of the views' tables.")));
+		ereport(ERROR, (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+						errmsg("streamx.wait_for cannot run inside a transaction block"),
+						errdetail("It would hold back the clean-up of the views' tables.")));
 	timeout = PG_GETARG_INTERVAL_P(1);
 	wait.until = GetCurrentTimestamp() + timeout->time + timeout->day * USECS_PER_DAY +
 				 timeout->month * (DAYS_PER_MONTH * USECS_PER_DAY);

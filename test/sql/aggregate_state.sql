@@ -1,9 +1,9 @@
 -- Aggregates' states: what anybody can call with anything must compute or refuse, and never crash
 SET client_min_messages = warning;
 SELECT no_plan();
-DROP ROLE IF EXISTS state_reader;
-CREATE ROLE state_reader;
-GRANT USAGE ON SCHEMA public TO state_reader;
+DROP ROLE IF EXISTS regress_state_reader;
+CREATE ROLE regress_state_reader;
+GRANT USAGE ON SCHEMA public TO regress_state_reader;
 
 -- A state that is of an ordinary type is finalised as in the aggregate itself
 SELECT is(streamx.finalize('{4,10}'::int8[], 'avg(int4)', NULL::numeric, NULL::int4), 2.5,
@@ -51,7 +51,7 @@ SELECT throws_ok(
     'another aggregate is checked anew');
 
 -- A plain role with forged arguments
-SET ROLE state_reader;
+SET ROLE regress_state_reader;
 SELECT throws_ok($$SELECT streamx.finalize('{1}'::int8[], 'avg(int4)', NULL::numeric, NULL::int4)$$,
     'XX000', 'expected 2-element int8 array', 'an array that avg would not have made');
 SELECT throws_ok($$SELECT streamx.finalize('\x0001'::bytea, 'sum(numeric)', NULL::numeric, NULL::numeric)$$,
@@ -93,7 +93,7 @@ SELECT throws_ok('SELECT streamx.partial(1, 2)', '0A000', 'streamx.partial can o
 -- streamx.state: superusers restore dumps, nobody else makes values of it
 CREATE TABLE states (state streamx.state);
 INSERT INTO states VALUES ('\x010f0001020304050607ff'), (NULL);
-GRANT SELECT ON states TO state_reader;
+GRANT SELECT ON states TO regress_state_reader;
 SELECT results_eq('SELECT state::text FROM states WHERE state IS NOT NULL',
     $$VALUES ('\x010f0001020304050607ff')$$, 'it reads back as written');
 SELECT throws_ok($$SELECT '\x0102'::streamx.state$$, '22P02',
@@ -101,7 +101,7 @@ SELECT throws_ok($$SELECT '\x0102'::streamx.state$$, '22P02',
 SELECT is_empty($$SELECT 1 FROM pg_cast WHERE 'streamx.state'::regtype IN (castsource, casttarget)$$,
     'it has no casts');
 SELECT ok(NOT has_type_privilege('public', 'streamx.state', 'USAGE'), 'it is not for PUBLIC');
-SET ROLE state_reader;
+SET ROLE regress_state_reader;
 SELECT throws_ok($$SELECT '\x010f0001020304050607ff'::streamx.state$$, '42501',
     'permission denied to make a value of type streamx.state', 'not from a literal');
 SELECT throws_ok('SELECT state::text::streamx.state FROM states', '42501',
@@ -131,7 +131,7 @@ CREATE AGGREGATE tell_sum(bigint)
     (sfunc = int8pl, stype = bigint, combinefunc = int8pl, finalfunc = tell);
 CREATE AGGREGATE secret_sum(bigint) (sfunc = int8pl, stype = bigint, combinefunc = int8pl);
 REVOKE EXECUTE ON FUNCTION secret_sum(bigint) FROM PUBLIC;
-SET ROLE state_reader;
+SET ROLE regress_state_reader;
 SELECT is(tell_sum(x), 'told 3', 'as an aggregate it works') FROM (VALUES (1), (2)) v (x);
 SELECT throws_ok($$SELECT streamx.finalize(7::int8, 'tell_sum(int8)', NULL::text, NULL::int8)$$,
     '42501', 'permission denied for function tell', 'with a state of one''s own it does not');
@@ -156,5 +156,5 @@ DROP AGGREGATE add_up(VARIADIC int4[]);
 DROP FUNCTION show_state(anycompatiblearray, anycompatible);
 DROP FUNCTION tell(bigint);
 DROP TABLE states;
-REVOKE USAGE ON SCHEMA public FROM state_reader;
-DROP ROLE state_reader;
+REVOKE USAGE ON SCHEMA public FROM regress_state_reader;
+DROP ROLE regress_state_reader;
