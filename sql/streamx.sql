@@ -263,6 +263,13 @@ COMMENT ON FUNCTION streamx.partial("any", anyelement)
     IS 'marks the aggregates of a delta view whose states are wanted; only for streamx';
 REVOKE EXECUTE ON FUNCTION streamx.partial("any", anyelement) FROM PUBLIC;
 
+-- Decoding -------------------------------------------------------------------
+-- (batch/try_decode.c)
+
+CREATE FUNCTION streamx.decode(stream regclass, message bytea) RETURNS jsonb
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'streamx_decode';
+COMMENT ON FUNCTION streamx.decode(regclass, bytea) IS 'what a message would become as a row of a stream, or the error that makes it a dead letter';
+
 -- Proof ----------------------------------------------------------------------
 -- (query/verify.c)
 
@@ -274,8 +281,172 @@ COMMENT ON FUNCTION streamx.verify(regclass, float8) IS 'runs a view''s definiti
 -- Administration ---------------------------------------------------------------
 -- (query/, worker/)
 
+CREATE FUNCTION streamx.pause(object regclass) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'streamx_pause';
+COMMENT ON FUNCTION streamx.pause(regclass) IS 'stops a stream (with all its views), or one continuous view, where it stands';
+CREATE FUNCTION streamx.resume(object regclass) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'streamx_resume';
+COMMENT ON FUNCTION streamx.resume(regclass) IS 'lets a paused stream, or continuous view, go on';
+CREATE FUNCTION streamx.step(stream regclass, max_rows integer DEFAULT 1000) RETURNS bigint
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'streamx_step';
+COMMENT ON FUNCTION streamx.step(regclass, integer) IS 'runs one micro-batch of a paused stream in the current transaction; returns its rows';
+CREATE FUNCTION streamx.watermark(object regclass) RETURNS timestamptz
+    LANGUAGE c STABLE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'streamx_watermark';
+COMMENT ON FUNCTION streamx.watermark(regclass) IS 'how far event time is complete in a stream, or continuous view, as of the query''s snapshot';
+CREATE PROCEDURE streamx.wait_for(stream regclass, timeout interval DEFAULT '1 minute')
+    LANGUAGE c AS 'MODULE_PATHNAME', 'streamx_wait_for';
+COMMENT ON PROCEDURE streamx.wait_for(regclass, interval) IS 'waits until every view of a stream has passed its topic''s end as of the call';
+
 -- Monitoring -----------------------------------------------------------------
 -- (worker/stats.c)
+-- Each role sees what it owns, members of pg_monitor see all.  Counters start with the server.
+
+CREATE FUNCTION streamx.activity(kind text, OUT id bigint, OUT "partition" integer,
+                                 OUT rows bigint, OUT batches bigint, OUT late_rows bigint,
+                                 OUT dead_letters bigint, OUT failures bigint,
+                                 OUT last_batch_time timestamptz, OUT end_offset bigint,
+                                 OUT at_end boolean, OUT idle boolean, OUT last_error text,
+                                 OUT last_error_sqlstate text, OUT last_error_time timestamptz)
+    RETURNS SETOF record
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'streamx_activity';
+COMMENT ON FUNCTION streamx.activity(text) IS 'counters and last errors of this database''s ''reader'', ''partition'' or ''view''';
+CREATE FUNCTION streamx.workers(OUT database oid, OUT stream oid, OUT stream_name text,
+                                OUT pid integer, OUT state text, OUT rows bigint,
+                                OUT batches bigint, OUT last_batch_time timestamptz,
+                                OUT restarts bigint, OUT last_error text,
+                                OUT last_error_sqlstate text, OUT last_error_time timestamptz)
+    RETURNS SETOF record
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'streamx_workers';
+COMMENT ON FUNCTION streamx.workers() IS 'workers of all databases, and streams that wait for one';
+
+CREATE VIEW streamx.stat_workers AS
+    SELECT d.datname AS database,
+           CASE WHEN d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
+                THEN w.stream::pg_catalog.regclass END AS stream,
+           w.stream_name, w.pid, w.state, w.rows, w.batches, w.last_batch_time, w.restarts,
+           w.last_error, w.last_error_sqlstate, w.last_error_time
+    FROM streamx.workers() w
+    JOIN pg_catalog.pg_database d ON d.oid OPERATOR(pg_catalog.=) w.database;
+COMMENT ON VIEW streamx.stat_workers IS 'one row for each worker, and each stream that waits for one';
+GRANT SELECT ON streamx.stat_workers TO PUBLIC;
+
+CREATE VIEW streamx.stat_partitions AS
+    SELECT r.stream, p.reader, p.topic, p."partition", p.start_offset,
+           p.next_offset AS "offset",
+           GREATEST(a.end_offset, p.next_offset) AS end_offset,
+           GREATEST(a.end_offset, p.next_offset) OPERATOR(pg_catalog.-) p.next_offset AS lag,
+           p.event_time,
+           (SELECT pg_catalog.max(o.watermark) FROM streamx.progress o
+             WHERE o.reader OPERATOR(pg_catalog.=) p.reader) AS watermark,
+           a.at_end, a.idle
+    FROM streamx.progress p
+    JOIN streamx.readers r ON r.reader OPERATOR(pg_catalog.=) p.reader
+    JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) r.stream
+    LEFT JOIN streamx.activity('partition') a
+           ON a.id OPERATOR(pg_catalog.=) p.reader
+          AND a."partition" OPERATOR(pg_catalog.=) p."partition"
+    WHERE r.topic OPERATOR(pg_catalog.<>) ''
+      AND (pg_catalog.pg_has_role('pg_monitor', 'USAGE')
+           OR pg_catalog.pg_has_role(c.relowner, 'USAGE'));
+COMMENT ON VIEW streamx.stat_partitions IS 'where each reader stands in each partition of its topic';
+COMMENT ON COLUMN streamx.stat_partitions.lag IS 'messages between the committed offset and the end of the log as last seen';
+COMMENT ON COLUMN streamx.stat_partitions.watermark IS 'of the reader, over all its partitions';
+COMMENT ON COLUMN streamx.stat_partitions.idle IS 'at its end and without rows, so that it does not hold the watermark';
+GRANT SELECT ON streamx.stat_partitions TO PUBLIC;
+
+CREATE VIEW streamx.stat_streams AS
+    SELECT s.stream,
+           n.topic,
+           CASE WHEN s.paused THEN 'paused'
+                WHEN n.topic OPERATOR(pg_catalog.=) '' THEN 'fed by INSERT'
+                WHEN n.views OPERATOR(pg_catalog.=) 0 THEN 'not read'
+                ELSE COALESCE(w.state, 'waiting for a worker slot') END AS state,
+           n.views, n.readers, p.partitions, p.lag, p.watermark,
+           a.rows, a.batches, a.late_rows, a.dead_letters, a.last_batch_time,
+           w.last_error, w.last_error_sqlstate, w.last_error_time
+    FROM streamx.streams s
+    JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) s.stream
+    LEFT JOIN streamx.workers() w
+           ON w.stream OPERATOR(pg_catalog.=) s.stream
+          AND w.database OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d
+                 WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()),
+    LATERAL (SELECT pg_catalog.max(r.topic) AS topic,
+                    pg_catalog.count(DISTINCT r.reader) AS readers,
+                    pg_catalog.count(v.view) AS views
+             FROM streamx.readers r
+             LEFT JOIN streamx.view_streams v ON v.reader OPERATOR(pg_catalog.=) r.reader
+             WHERE r.stream OPERATOR(pg_catalog.=) s.stream) n,
+    LATERAL (SELECT pg_catalog.count(DISTINCT q."partition") AS partitions,
+                    pg_catalog.sum(q.lag)::bigint AS lag,
+                    CASE WHEN pg_catalog.bool_and(q.watermark IS NOT NULL)
+                         THEN pg_catalog.min(q.watermark) END AS watermark
+             FROM streamx.stat_partitions q
+             WHERE q.stream OPERATOR(pg_catalog.=) s.stream) p,
+    LATERAL (SELECT pg_catalog.sum(t.rows)::bigint AS rows,
+                    pg_catalog.sum(t.batches)::bigint AS batches,
+                    pg_catalog.sum(t.late_rows)::bigint AS late_rows,
+                    pg_catalog.sum(t.dead_letters)::bigint AS dead_letters,
+                    pg_catalog.max(t.last_batch_time) AS last_batch_time
+             FROM streamx.activity('reader') t
+             JOIN streamx.readers r ON r.reader OPERATOR(pg_catalog.=) t.id
+             WHERE r.stream OPERATOR(pg_catalog.=) s.stream) a
+    WHERE pg_catalog.pg_has_role('pg_monitor', 'USAGE')
+       OR pg_catalog.pg_has_role(c.relowner, 'USAGE');
+COMMENT ON VIEW streamx.stat_streams IS 'how far each stream is, what was refused, and the last error';
+COMMENT ON COLUMN streamx.stat_streams.watermark IS 'the least of its readers';
+GRANT SELECT ON streamx.stat_streams TO PUBLIC;
+
+CREATE VIEW streamx.stat_views AS
+    SELECT v.view, l.stream, l.reader,
+           CASE WHEN s.paused OR r.paused THEN 'paused'
+                WHEN t.failures OPERATOR(pg_catalog.>) 0 THEN 'failing'
+                WHEN r.topic OPERATOR(pg_catalog.=) '' THEN 'fed by INSERT'
+                WHEN p.at_end THEN 'caught up'
+                ELSE 'catching up' END AS state,
+           p.lag, p.watermark,
+           a.rows, a.late_rows, a.dead_letters, t.last_batch_time,
+           CASE WHEN a.last_error_time OPERATOR(pg_catalog.>=) t.last_error_time
+                  OR t.last_error_time IS NULL
+                THEN a.last_error ELSE t.last_error END AS last_error,
+           CASE WHEN a.last_error_time OPERATOR(pg_catalog.>=) t.last_error_time
+                  OR t.last_error_time IS NULL
+                THEN a.last_error_sqlstate ELSE t.last_error_sqlstate END AS last_error_sqlstate,
+           GREATEST(a.last_error_time, t.last_error_time) AS last_error_time
+    FROM streamx.views v
+    JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) v.view
+    JOIN streamx.view_streams l ON l.view OPERATOR(pg_catalog.=) v.view
+    JOIN streamx.streams s ON s.stream OPERATOR(pg_catalog.=) l.stream
+    JOIN streamx.readers r ON r.reader OPERATOR(pg_catalog.=) l.reader
+    LEFT JOIN streamx.activity('view') a ON a.id OPERATOR(pg_catalog.=) v.view::oid::bigint
+    LEFT JOIN streamx.activity('reader') t ON t.id OPERATOR(pg_catalog.=) l.reader,
+    LATERAL (SELECT pg_catalog.max(q.watermark) AS watermark,
+                    COALESCE(pg_catalog.sum(e.end_offset OPERATOR(pg_catalog.-) q.next_offset)
+                        FILTER (WHERE e.end_offset OPERATOR(pg_catalog.>) q.next_offset),
+                        0)::bigint AS lag,
+                    pg_catalog.bool_and(COALESCE(e.at_end, false)) AS at_end
+             FROM streamx.progress q
+             LEFT JOIN streamx.activity('partition') e
+                    ON e.id OPERATOR(pg_catalog.=) q.reader
+                   AND e."partition" OPERATOR(pg_catalog.=) q."partition"
+             WHERE q.reader OPERATOR(pg_catalog.=) l.reader) p
+    WHERE pg_catalog.pg_has_role('pg_monitor', 'USAGE')
+       OR pg_catalog.pg_has_role(c.relowner, 'USAGE');
+COMMENT ON VIEW streamx.stat_views IS 'how far each continuous view is, what it refused, and its last error';
+GRANT SELECT ON streamx.stat_views TO PUBLIC;
+
+-- Skipped offsets --------------------------------------------------------------
+-- (worker/consumer.c)
+
+CREATE TABLE streamx_internal.skip (
+    reader       integer NOT NULL REFERENCES streamx.readers ON DELETE CASCADE,
+    topic        text NOT NULL,
+    "partition"  integer NOT NULL,
+    from_offset  bigint NOT NULL,
+    to_offset    bigint NOT NULL,
+    recorded_at  timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE streamx_internal.skip IS 'offsets [from_offset, to_offset) that were gone and skipped, by option on_gap ''skip''';
+CREATE INDEX ON streamx_internal.skip (reader, "partition");
 
 -- Dump and restore ------------------------------------------------------------
 -- (pg_extension_config_dump)

@@ -154,4 +154,7 @@
 #define pg_attribute_noreturn() __attribute__((noreturn))
 #endif
 
+/* Of the server we are built for; stored with what only it can read back. */
+#define SX_SERVER_MAJOR (PG_VERSION_NUM / 10000)
+
 #endif

@@ -263,7 +263,7 @@ why_not(const SxAggregateLookup *lookup, char kind)
 	if (kind != AGGKIND_NORMAL)
 		return "It is an ordered-set aggregate.";
 	if (depends_on_order(lookup->aggfnoid))
-		return "Its result depends on the order of its input.";
+		return "Its result depends on the order of its inputs.";
 	if (!OidIsValid(lookup->combine_function))
 		return "It has no combine function.";
 	if (lookup->transition_type != INTERNALOID)

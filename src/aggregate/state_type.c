@@ -30,7 +30,6 @@ PGDLLEXPORT Datum streamx_state_out(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum streamx_state_send(PG_FUNCTION_ARGS);
 
 #define STATE_FORMAT 1
-#define SERVER_MAJOR (PG_VERSION_NUM / 10000)
 
 static void header_mismatch(const SxStateHeader *found, Oid aggfnoid) pg_attribute_noreturn();
 
@@ -42,7 +41,7 @@ static void header_mismatch(const SxStateHeader *found, Oid aggfnoid) pg_attribu
 SxStateHeader
 sx_state_header(const char *description)
 {
-	SxStateHeader header = {STATE_FORMAT, SERVER_MAJOR};
+	SxStateHeader header = {STATE_FORMAT, SX_SERVER_MAJOR};
 	uint8 digest[PG_SHA256_DIGEST_LENGTH];
 	pg_cryptohash_ctx *hash = pg_cryptohash_create(PG_SHA256);
 
@@ -106,13 +105,13 @@ header_mismatch(const SxStateHeader *found, Oid aggfnoid)
 						errmsg("stored state of aggregate %s has unknown format %d",
 							   format_procedure(aggfnoid), found->format),
 						errhint("Recompute the continuous view with streamx.rebuild.")));
-	if (found->server_major != SERVER_MAJOR)
+	if (found->server_major != SX_SERVER_MAJOR)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("stored state of aggregate %s was made by PostgreSQL %d",
 							   format_procedure(aggfnoid), found->server_major),
 						errdetail("Serialised states differ between major versions; this is "
 								  "PostgreSQL %d.",
-								  SERVER_MAJOR),
+								  SX_SERVER_MAJOR),
 						errhint("Recompute the continuous view with streamx.rebuild.")));
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

@@ -23,10 +23,10 @@ typedef struct SxAggregate SxAggregate;
  * sentence, when states of the aggregate cannot be stored or combined (no
  * combine function, no serialise function, pseudo-type).
  */
-extern Oid	sx_aggregate_state_type(const Aggref *aggref, const char **why);
+extern Oid sx_aggregate_state_type(const Aggref *aggref, const char **why);
 
 /* OID of type streamx.state (cached, looked up by name in schema streamx). */
-extern Oid	sx_state_type_oid(void);
+extern Oid sx_state_type_oid(void);
 
 /*
  * Look the aggregate up, as role check_as would be allowed to call it (EXECUTE
@@ -34,17 +34,16 @@ extern Oid	sx_state_type_oid(void);
  * be repeated any number of times.  argtypes are the aggregated arguments'
  * actual types, direct arguments are not supported.
  */
-extern SxAggregate *sx_aggregate_open(Oid aggfnoid, const Oid *argtypes, int nargs,
-									  Oid result_type, Oid input_collation,
-									  Oid check_as, MemoryContext context);
-extern SxAggregate *sx_aggregate_open_aggref(const Aggref *aggref, Oid check_as,
-											 MemoryContext context);
+extern SxAggregate *sx_aggregate_open(Oid aggfnoid, const Oid *argtypes, int nargs, Oid result_type,
+									  Oid input_collation, Oid check_as, MemoryContext context);
+extern SxAggregate *
+sx_aggregate_open_aggref(const Aggref *aggref, Oid check_as, MemoryContext context);
 
-extern Oid	sx_aggregate_stored_type(const SxAggregate *aggregate);
-extern Oid	sx_aggregate_result_type(const SxAggregate *aggregate);
+extern Oid sx_aggregate_stored_type(const SxAggregate *aggregate);
+extern Oid sx_aggregate_result_type(const SxAggregate *aggregate);
 
 /* The final function, or InvalidOid: the state is the result. */
-extern Oid	sx_aggregate_final_function(const SxAggregate *aggregate);
+extern Oid sx_aggregate_final_function(const SxAggregate *aggregate);
 
 /*
  * state = combine(state, delta).  state is a stored state; delta is what an Agg
@@ -52,16 +51,15 @@ extern Oid	sx_aggregate_final_function(const SxAggregate *aggregate);
  * internal).  The result is allocated in the current memory context, which the
  * caller resets; strictness is handled as in nodeAgg.c.
  */
-extern Datum sx_aggregate_combine(SxAggregate *aggregate,
-								  Datum state, bool state_is_null,
+extern Datum sx_aggregate_combine(SxAggregate *aggregate, Datum state, bool state_is_null,
 								  Datum delta, bool delta_is_null, bool *is_null);
 
 /* A delta as a stored state: native as it is, bytea with the header in front. */
 extern Datum sx_aggregate_store(SxAggregate *aggregate, Datum delta, bool delta_is_null);
 
 /* The aggregate's final value of a stored state. */
-extern Datum sx_aggregate_finalize(SxAggregate *aggregate, Datum state, bool state_is_null,
-								   bool *is_null);
+extern Datum
+sx_aggregate_finalize(SxAggregate *aggregate, Datum state, bool state_is_null, bool *is_null);
 
 extern void sx_aggregate_close(SxAggregate *aggregate);
 

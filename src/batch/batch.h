@@ -30,7 +30,8 @@ typedef SxDecodeError SxRowError;
 
 typedef struct SxBatch
 {
-	MemoryContext context; /* all of the batch; reset by the owner */
+	MemoryContext context; /* all of the batch; deleted by the owner */
+	MemoryContext rows;	   /* Datums, errors and what else belongs to these rows; reset with them */
 	const SxStream *stream;
 	Bitmapset *columns; /* attnums that are filled */
 	int nrows;
@@ -46,12 +47,17 @@ typedef struct SxBatch
 	SxRowError *errors;	  /* ascending by row */
 	int64 min_event_time; /* over rows not rejected; DT_NOEND when none */
 	size_t bytes;		  /* memory taken by rows, roughly */
+
+	/* kept from one run of rows to the next */
+	SxDecoder *decoder;
+	Bitmapset *decoder_columns;
+	struct SxBatchCheck *check; /* what the stream demands of each row */
 } SxBatch;
 
 /* An empty batch in a new child context of parent. */
 extern SxBatch *sx_batch_create(const SxStream *stream, MemoryContext parent);
 
-/* Forget all rows, keep the memory context. */
+/* Forget all rows and reset their memory context; arrays and decoder are kept. */
 extern void sx_batch_reset(SxBatch *batch);
 
 /*

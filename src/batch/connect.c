@@ -16,21 +16,53 @@
 
 static List *mapping_options(Oid userid, Oid server);
 
+/*
+ * At the end of one partition's log a broker holds back its answer, and with it
+ * those for other partitions that are asked for on the same connection.
+ */
+#define BOUNDED_NAME "fetch.wait.max.ms"
+#define BOUNDED_VALUE "20"
+
+static SxSource *
+open_source(const SxStream *stream, Oid userid, SxSourceOptions *options, bool is_bounded,
+			MemoryContext context)
+{
+	ForeignServer *server = GetForeignServer(stream->server_oid);
+	const char **names;
+	const char **values;
+	int count = sx_option_kafka_properties(
+		server->options, mapping_options(userid, stream->server_oid), &names, &values);
+
+	if (is_bounded)
+	{
+		names = repalloc(names, sizeof(char *) * (count + 1));
+		values = repalloc(values, sizeof(char *) * (count + 1));
+		names[count] = BOUNDED_NAME;
+		values[count++] = BOUNDED_VALUE;
+	}
+	options->topic = stream->topic;
+	options->nproperties = count;
+	options->names = names;
+	options->values = values;
+	return sx_source_open(options, context);
+}
+
 SxSource *
 sx_connect(const SxStream *stream, Oid userid, size_t queue_bytes, const char *client_id,
 		   MemoryContext context)
 {
-	ForeignServer *server = GetForeignServer(stream->server_oid);
-	SxSourceOptions options = {
-		.topic = stream->topic, .queue_bytes = queue_bytes, .client_id = client_id};
-	const char **names;
-	const char **values;
+	SxSourceOptions options = {.queue_bytes = queue_bytes, .client_id = client_id};
 
-	options.nproperties = sx_option_kafka_properties(
-		server->options, mapping_options(userid, stream->server_oid), &names, &values);
-	options.names = names;
-	options.values = values;
-	return sx_source_open(&options, context);
+	return open_source(stream, userid, &options, false, context);
+}
+
+SxSource *
+sx_connect_bounded(const SxStream *stream, Oid userid, size_t queue_bytes, const char *client_id,
+				   MemoryContext context)
+{
+	SxSourceOptions options = {.queue_bytes = queue_bytes, .client_id = client_id};
+
+	return open_source(stream, userid, &options, true, context);
 }
 
 char *

@@ -18,6 +18,10 @@
 extern SxSource *sx_connect(const SxStream *stream, Oid userid, size_t queue_bytes,
 							const char *client_id, MemoryContext context);
 
+/* The same for reading up to some offset: does not linger at the end of the log. */
+extern SxSource *sx_connect_bounded(const SxStream *stream, Oid userid, size_t queue_bytes,
+									const char *client_id, MemoryContext context);
+
 /* The stream's bootstrap servers, for messages; palloc'd. */
 extern char *sx_connect_servers(const SxStream *stream);
 

@@ -61,7 +61,7 @@ static void set_partitions(SxTopic *topic, const int32 *numbers, int count);
 static void ask_range(SxTopic *topic, Partition *partition);
 static int64 ask_offset_at(SxTopic *topic, Partition *partition, int64 timestamp_ms);
 static void check_retained(SxTopic *topic, Partition *partition);
-static void want(SxTopic *topic, Partition *partition, int64 start, int64 end);
+static void start_partitions(SxTopic *topic);
 static Partition *find_partition(SxTopic *topic, int32 number);
 static int choose(SxTopic *topic);
 static void check_positions(SxTopic *topic);
@@ -80,7 +80,7 @@ sx_topic_open(const SxStream *stream, Oid userid, MemoryContext context)
 	topic->context = context;
 	topic->taken = palloc(sizeof(SxMessage) * SX_TOPIC_MAX);
 	topic->chosen = palloc(sizeof(SxMessage) * SX_TOPIC_MAX);
-	topic->source = sx_connect(stream, userid, QUEUE_BYTES, CLIENT_ID, context);
+	topic->source = sx_connect_bounded(stream, userid, QUEUE_BYTES, CLIENT_ID, context);
 	MemoryContextSwitchTo(old);
 	return topic;
 }
@@ -99,18 +99,17 @@ sx_topic_start_bounds(SxTopic *topic, const SxScanBounds *bounds)
 	for (i = 0; i < topic->npartitions; i++)
 	{
 		Partition *partition = &topic->partitions[i];
-		int64 start;
-		int64 end;
 
 		if (!sx_condition_has_partition(bounds, partition->partition))
 			continue;
 		ask_range(topic, partition);
-		start = Max(partition->low, bounds->offset_first);
-		end = bounds->offset_last < partition->high ? bounds->offset_last + 1 : partition->high;
-		if (start < end && bounds->has_timestamp)
-			start = Max(start, ask_offset_at(topic, partition, bounds->timestamp_ms));
-		want(topic, partition, start, end);
+		partition->start = Max(partition->low, bounds->offset_first);
+		partition->end = Min(partition->high - 1, bounds->offset_last) + 1;
+		if (partition->start < partition->end && bounds->has_timestamp)
+			partition->start =
+				Max(partition->start, ask_offset_at(topic, partition, bounds->timestamp_ms));
 	}
+	start_partitions(topic);
 }
 
 void
@@ -135,9 +134,11 @@ sx_topic_start_ranges(SxTopic *topic, const SxScanRange *ranges, int nranges)
 		if (ranges[i].first >= ranges[i].end)
 			continue;
 		ask_range(topic, partition);
-		want(topic, partition, ranges[i].first, ranges[i].end);
+		partition->start = ranges[i].first;
+		partition->end = ranges[i].end;
 		check_retained(topic, partition);
 	}
+	start_partitions(topic);
 }
 
 static void
@@ -199,16 +200,29 @@ ask_range(SxTopic *topic, Partition *partition)
 	partition->is_known = true;
 }
 
+/*
+ * The first offset that can have a timestamp from timestamp_ms on.  A broker that
+ * knows none may be one that cannot answer such questions: then it does not
+ * know one from 1970 on either.
+ */
 static int64
 ask_offset_at(SxTopic *topic, Partition *partition, int64 timestamp_ms)
 {
-	int64 offset;
-	char *error = NULL;
+	int64 times[] = {timestamp_ms, 0};
+	int i;
 
-	if (!sx_source_offset_at(topic->source, partition->partition, timestamp_ms, time_left(topic),
-							 &offset, &error))
-		fail_unreachable(topic, error);
-	return offset;
+	for (i = 0; i < lengthof(times); i++)
+	{
+		int64 offset;
+		char *error = NULL;
+
+		if (!sx_source_offset_at(topic->source, partition->partition, times[i], time_left(topic),
+								 &offset, &error))
+			fail_unreachable(topic, error);
+		if (offset < partition->high)
+			return i == 0 ? offset : partition->high;
+	}
+	return partition->low;
 }
 
 /* Exact ranges must be there as a whole. */
@@ -226,20 +240,29 @@ check_retained(SxTopic *topic, Partition *partition)
 							  partition->low, partition->high - 1)));
 }
 
+/*
+ * Go, when all questions are answered: answers would have to wait for fetches
+ * on the same connection.
+ */
 static void
-want(SxTopic *topic, Partition *partition, int64 start, int64 end)
+start_partitions(SxTopic *topic)
 {
-	partition->start = start;
-	partition->end = end;
-	if (start >= end)
-		return;
-	if (partition->is_added)
-		sx_source_seek(topic->source, partition->partition, start);
-	else
-		sx_source_add(topic->source, partition->partition, start);
-	partition->is_added = true;
-	partition->is_wanted = true;
-	topic->nwanted++;
+	int i;
+
+	for (i = 0; i < topic->npartitions; i++)
+	{
+		Partition *partition = &topic->partitions[i];
+
+		if (partition->start >= partition->end)
+			continue;
+		if (partition->is_added)
+			sx_source_seek(topic->source, partition->partition, partition->start);
+		else
+			sx_source_add(topic->source, partition->partition, partition->start);
+		partition->is_added = true;
+		partition->is_wanted = true;
+		topic->nwanted++;
+	}
 }
 
 /* ---- reading ---- */

@@ -67,8 +67,8 @@ extern void sx_activity_count(SxActivityKind kind, uint32 id, Oid relation, int6
 							  int64 late_rows, int64 dead_letters);
 
 /* A view's, or reader's, work failed; seen at once, whatever becomes of the transaction. */
-extern void sx_activity_failed(SxActivityKind kind, uint32 id, Oid relation,
-							   const ErrorData *error);
+extern void
+sx_activity_failed(SxActivityKind kind, uint32 id, Oid relation, const ErrorData *error);
 
 /* What a worker knows of a partition's end. */
 extern void sx_activity_partition(int32 reader, int32 partition, Oid stream, int64 end_offset,

@@ -45,7 +45,8 @@ typedef struct Side
 	DestReceiver pub;
 	SxCompare *compare;
 	Tuplesortstate *sort;
-	TupleTableSlot *slot; /* the row that is at the front of the merge */
+	TupleTableSlot *input; /* a row as it is sorted */
+	TupleTableSlot *slot;  /* the row that is at the front of the merge */
 	bool is_left;
 	List *unmatched; /* of the run: MinimalTuples */
 } Side;
@@ -141,6 +142,7 @@ startup(DestReceiver *self, int operation, TupleDesc typeinfo)
 	else
 		check_same(compare, typeinfo);
 	side->sort = begin_sort(compare);
+	side->input = MakeSingleTupleTableSlot(compare->tupdesc, &TTSOpsVirtual);
 	side->slot = MakeSingleTupleTableSlot(compare->tupdesc, &TTSOpsMinimalTuple);
 	MemoryContextSwitchTo(old);
 }
@@ -260,23 +262,22 @@ receive(TupleTableSlot *slot, DestReceiver *self)
 	Side *side = (Side *) self;
 	SxCompare *compare = side->compare;
 	MemoryContext old = MemoryContextSwitchTo(compare->row_memory);
-	Datum *values;
 	int i;
 
 	slot_getallattrs(slot);
-	values = palloc(sizeof(Datum) * compare->ncolumns);
+	ExecClearTuple(side->input);
 	for (i = 0; i < compare->ncolumns; i++)
 	{
-		values[i] = slot->tts_values[i];
+		Datum value = slot->tts_values[i];
+
 		if (compare->columns[i].is_text && !slot->tts_isnull[i])
-			values[i] =
-				CStringGetTextDatum(OutputFunctionCall(&compare->columns[i].output, values[i]));
+			value = CStringGetTextDatum(OutputFunctionCall(&compare->columns[i].output, value));
+		side->input->tts_values[i] = value;
+		side->input->tts_isnull[i] = slot->tts_isnull[i];
 	}
-	ExecStoreMinimalTuple(heap_form_minimal_tuple(compare->tupdesc, values, slot->tts_isnull),
-						  side->slot, false);
+	ExecStoreVirtualTuple(side->input);
 	MemoryContextSwitchTo(compare->memory);
-	tuplesort_puttupleslot(side->sort, side->slot);
-	ExecClearTuple(side->slot);
+	tuplesort_puttupleslot(side->sort, side->input);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(compare->row_memory);
 	return true;
@@ -337,6 +338,8 @@ sx_compare_end(SxCompare *compare)
 	end_run(compare);
 	tuplesort_end(left->sort);
 	tuplesort_end(right->sort);
+	ExecDropSingleTupleTableSlot(left->input);
+	ExecDropSingleTupleTableSlot(right->input);
 	ExecDropSingleTupleTableSlot(left->slot);
 	ExecDropSingleTupleTableSlot(right->slot);
 	ExecDropSingleTupleTableSlot(compare->left_spare);

@@ -151,11 +151,36 @@ sx_source_list_partitions(SxSource *source, int timeout_ms, int32 **partitions, 
 	return question.npartitions;
 }
 
+/* The offset for a timestamp, or for one of the marks of the two ends. */
+static rd_kafka_resp_err_t
+ask_time(SxSource *source, int32 partition, int64 time, int timeout_ms, int64 *offset)
+{
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+	rd_kafka_topic_partition_t *wanted =
+		rd_kafka_topic_partition_list_add(list, source->topic, partition);
+	rd_kafka_resp_err_t err;
+
+	wanted->offset = time;
+	err = rd_kafka_offsets_for_times(source->handle.kafka, list, timeout_ms);
+	if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
+		err = wanted->err;
+	*offset = wanted->offset;
+	rd_kafka_topic_partition_list_destroy(list);
+	return err;
+}
+
+/* Not by rd_kafka_query_watermark_offsets: that waits for ever for a broker that is away. */
 rd_kafka_resp_err_t
 sx_kafka_ask_range(SxSource *source, int32 partition, int timeout_ms, int64 *low, int64 *high)
 {
-	return rd_kafka_query_watermark_offsets(source->handle.kafka, source->topic, partition, low,
-											high, timeout_ms);
+	int64 until = sx_kafka_now_ms() + timeout_ms;
+	rd_kafka_resp_err_t err =
+		ask_time(source, partition, RD_KAFKA_OFFSET_BEGINNING, timeout_ms, low);
+	int64 left = Max(until - sx_kafka_now_ms(), 1);
+
+	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
+		return err;
+	return ask_time(source, partition, RD_KAFKA_OFFSET_END, (int) left, high);
 }
 
 static rd_kafka_resp_err_t
@@ -181,19 +206,8 @@ sx_source_range(SxSource *source, int32 partition, int timeout_ms, int64 *low, i
 static rd_kafka_resp_err_t
 ask_offset(Question *question, int timeout_ms)
 {
-	SxSource *source = question->source;
-	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-	rd_kafka_topic_partition_t *wanted =
-		rd_kafka_topic_partition_list_add(list, source->topic, question->partition);
-	rd_kafka_resp_err_t err;
-
-	wanted->offset = question->timestamp_ms;
-	err = rd_kafka_offsets_for_times(source->handle.kafka, list, timeout_ms);
-	if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
-		err = wanted->err;
-	question->offset = wanted->offset;
-	rd_kafka_topic_partition_list_destroy(list);
-	return err;
+	return ask_time(question->source, question->partition, question->timestamp_ms, timeout_ms,
+					&question->offset);
 }
 
 bool

@@ -32,8 +32,11 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "catalog/activity.h"
 #include "catalog/setting.h"
+#include "query/define.h"
 #include "worker/shared.h"
+#include "worker/utility.h"
 
 #define RESTART_MS 1000		 /* before a worker that ended is started again */
 #define WARNING_MS 60 * 1000 /* between two warnings about missing places */
@@ -471,7 +474,8 @@ sx_launcher_init(void)
 	BackgroundWorker worker;
 
 	sx_shared_init();
-	sx_activity_init();
+	sx_utility_init();
+	sx_views_changed = sx_launcher_wakeup;
 	fill_worker(&worker, "sx_launcher_main", "streamx launcher", (Datum) 0);
 	strlcpy(worker.bgw_type, "streamx launcher", BGW_MAXLEN);
 	worker.bgw_restart_time = 1;

@@ -17,6 +17,7 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "common/hashfn.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "utils/memutils.h"
@@ -60,7 +61,7 @@ static ErrorData *
 run_transaction(SxTask *task, Action action, void *argument)
 {
 	MemoryContext context = CurrentMemoryContext;
-	ErrorData *error = NULL;
+	ErrorData *volatile error = NULL;
 
 	PG_TRY();
 	{
@@ -367,23 +368,40 @@ run_batch(SxTask *task, void *argument)
 						  run->counts.rows, run->counts.late_rows, run->counts.dead_letters);
 }
 
-/* Show what is known of the partitions, not too often. */
+/* A number that moves when anything does that the monitoring views show of partitions. */
+static uint32
+digest_partitions(const SxTask *task, const SxSourcePartition *partitions, int count)
+{
+	uint32 digest = (uint32) (task->committed_us ^ (task->committed_us >> 32));
+
+	for (int i = 0; i < count; i++)
+	{
+		digest = hash_combine(digest, (uint32) partitions[i].end_offset);
+		digest = hash_combine(digest, (partitions[i].at_end ? 2 : 0) +
+										  sx_consumer_is_idle(task->consumer, &partitions[i]));
+	}
+	return digest;
+}
+
+/* Show what is known of the partitions, not too often; returns when to come back. */
 static int64
 report_partitions(SxTask *task, int64 now)
 {
 	const SxReader *reader = task->consumer->reader;
-	const SxSourcePartition *partitions;
 	int count;
+	const SxSourcePartition *partitions = sx_source_partitions(task->consumer->source, &count);
+	uint32 digest = digest_partitions(task, partitions, count);
 
+	if (digest == task->reported_digest)
+		return NEVER;
 	if (now < task->reported_us + REPORT_INTERVAL_US)
-		return task->committed_us > task->reported_us ? task->reported_us + REPORT_INTERVAL_US
-													  : NEVER;
-	partitions = sx_source_partitions(task->consumer->source, &count);
+		return task->reported_us + REPORT_INTERVAL_US;
 	for (int i = 0; i < count; i++)
 		sx_activity_partition(reader->id, partitions[i].partition, reader->stream,
 							  partitions[i].end_offset, partitions[i].at_end,
 							  sx_consumer_is_idle(task->consumer, &partitions[i]));
 	task->reported_us = now;
+	task->reported_digest = digest;
 	return NEVER;
 }
 

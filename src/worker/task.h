@@ -26,6 +26,7 @@ typedef struct SxTask
 	int64 first_message_us; /* when the batch began to grow */
 	int64 committed_us;
 	int64 reported_us;
+	uint32 reported_digest;
 } SxTask;
 
 /* The worker's own slot, for tasks to write into. */

@@ -5,7 +5,7 @@
  *
  * News is told at commit, after the changes can be seen and before locks are
  * released, so that a worker that gets a stream's lock next finds its
- * generation moved.
+ * generation moved.  Holds of databases end with their transaction.
  */
 #include "compat.h"
 
@@ -22,8 +22,10 @@
 #define HOLD_TIMEOUT_MS 5000
 #define HOLD_CHECK_MS 10
 
-static bool is_registered = false;
-static bool is_pending = false; /* the current transaction has news */
+/* Of the current transaction: */
+static bool is_pending = false;		/* has news about this database */
+static bool is_pending_all = false; /* has news about databases */
+static bool has_hold = false;
 
 /* Put a database on the list to be probed; under the lock. */
 static void
@@ -55,14 +57,45 @@ wake_workers(Oid database)
 }
 
 static void
-tell_at_commit(XactEvent event, void *arg)
+release_holds(void)
 {
-	if (!is_pending)
+	LWLockAcquire(sx_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < SX_MAX_HOLDS; i++)
+	{
+		SxHold *hold = &sx_shared->holds[i];
+
+		if (hold->holder != MyProcPid)
+			continue;
+		hold->holder = 0;
+		request_probe(hold->database);
+	}
+	sx_shared->databases_changed = true;
+	LWLockRelease(sx_shared->lock);
+	sx_shared_wake_launcher();
+}
+
+static void
+at_transaction_end(XactEvent event, void *arg)
+{
+	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE)
 		return;
-	if (event == XACT_EVENT_COMMIT)
+	if (has_hold)
+		release_holds();
+	if (is_pending && event == XACT_EVENT_COMMIT)
 		sx_launcher_wakeup_database(MyDatabaseId);
-	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
-		is_pending = false;
+	if (is_pending_all && event == XACT_EVENT_COMMIT)
+		sx_launcher_wakeup_database(InvalidOid);
+	has_hold = is_pending = is_pending_all = false;
+}
+
+static void
+register_callback(void)
+{
+	static bool is_registered = false;
+
+	if (!is_registered)
+		RegisterXactCallback(at_transaction_end, NULL);
+	is_registered = true;
 }
 
 void
@@ -70,10 +103,17 @@ sx_launcher_wakeup(void)
 {
 	if (sx_shared == NULL)
 		return;
-	if (!is_registered)
-		RegisterXactCallback(tell_at_commit, NULL);
-	is_registered = true;
+	register_callback();
 	is_pending = true;
+}
+
+void
+sx_launcher_wakeup_all(void)
+{
+	if (sx_shared == NULL)
+		return;
+	register_callback();
+	is_pending_all = true;
 }
 
 void
@@ -140,6 +180,8 @@ sx_launcher_hold_database(Oid database)
 
 	if (sx_shared == NULL)
 		return;
+	register_callback();
+	has_hold = true;
 	LWLockAcquire(sx_shared->lock, LW_EXCLUSIVE);
 	add_hold(database);
 	any = end_processes(database);
@@ -155,23 +197,4 @@ sx_launcher_hold_database(Oid database)
 		any = end_processes(database);
 		LWLockRelease(sx_shared->lock);
 	}
-}
-
-void
-sx_launcher_release_database(Oid database)
-{
-	if (sx_shared == NULL)
-		return;
-	LWLockAcquire(sx_shared->lock, LW_EXCLUSIVE);
-	for (int i = 0; i < SX_MAX_HOLDS; i++)
-	{
-		SxHold *hold = &sx_shared->holds[i];
-
-		if (hold->holder == MyProcPid && hold->database == database)
-			hold->holder = 0;
-	}
-	sx_shared->databases_changed = true;
-	request_probe(database);
-	LWLockRelease(sx_shared->lock);
-	sx_shared_wake_launcher();
 }

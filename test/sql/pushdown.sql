@@ -1,6 +1,7 @@
 -- Conditions on a view's window column use the index on slice_start
 SET timezone = 'UTC';
 SET datestyle = 'ISO, YMD';
+SET jit = off;      -- scans that are switched off cost enough to be compiled
 SELECT no_plan();
 
 -- A state table as streamx makes them, and a view as users see it: 1000 windows of 5 minutes for 100 keys
@@ -206,7 +207,7 @@ $$;
 
 SELECT is_empty($$
     SELECT condition, rows_of(condition, true) AS by_index, rows_of(condition, false) AS by_scan
-    FROM (SELECT random_condition() FROM generate_series(1, 5000)) AS t (condition)
+    FROM (SELECT random_condition() FROM generate_series(1, 3000)) AS t (condition)
     WHERE rows_of(condition, true) IS DISTINCT FROM rows_of(condition, false)$$,
     'the index loses no row and adds none');
 
