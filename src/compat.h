@@ -157,4 +157,11 @@
 /* Of the server we are built for; stored with what only it can read back. */
 #define SX_SERVER_MAJOR (PG_VERSION_NUM / 10000)
 
+/* CHECK constraints can be NOT ENFORCED since 18. */
+#if PG_VERSION_NUM >= 180000
+#define sx_check_is_enforced(check) ((check)->ccenforced)
+#else
+#define sx_check_is_enforced(check) true
+#endif
+
 #endif

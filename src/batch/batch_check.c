@@ -189,10 +189,13 @@ open_checks(SxBatchCheck *check, const SxStream *stream)
 	check->expressions = palloc(sizeof(Node *) * Max(count, 1));
 	for (i = 0; i < count; i++)
 	{
-		Node *expression = stringToNode(constr->check[i].ccbin);
+		Node *expression;
 		Bitmapset *attributes = NULL;
 		int member = -1;
 
+		if (!sx_check_is_enforced(&constr->check[i]))
+			continue;
+		expression = stringToNode(constr->check[i].ccbin);
 		check->names[check->nchecks] = constr->check[i].ccname;
 		check->expressions[check->nchecks++] = expression;
 		check->is_pure &= !is_impure(expression, NULL);

@@ -14,6 +14,8 @@
  */
 #include "compat.h"
 
+#include <ctype.h>
+
 #include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -36,6 +38,7 @@
 #define MAX_LENGTH (256 * 1024 * 1024)
 
 static Datum convert_slowly(SxConverter *converter, const SxField *field, SxConversion *conversion);
+static bool has_clock_word(const char *data, size_t length);
 static Datum convert_array(SxConverter *converter, const SxField *field, SxConversion *conversion);
 static bool
 convert_element(SxConverter *element, const SxField *field, SxConversion *conversion, Datum *value);
@@ -65,6 +68,9 @@ sx_converter_init(SxConverter *converter, Oid type, int32 typmod, const SxStream
 	known = sx_fast_find(converter->type);
 	converter->fast = known ? known->fast : NULL;
 	converter->is_time = known && known->is_time;
+	converter->takes_clock_words =
+		known ? known->is_time
+			  : type_is_range(converter->type) || type_is_multirange(converter->type);
 	converter->uses_settings = !known || known->uses_settings;
 	converter->is_safe =
 		(known || get_typtype(converter->type) == TYPTYPE_ENUM) && !OidIsValid(converter->domain);
@@ -76,6 +82,7 @@ sx_converter_init(SxConverter *converter, Oid type, int32 typmod, const SxStream
 		converter->element = palloc(sizeof(SxConverter));
 		sx_converter_init(converter->element, element, converter->typmod, stream);
 		converter->uses_settings = converter->element->uses_settings;
+		converter->takes_clock_words = converter->element->takes_clock_words;
 		converter->is_safe = converter->element->is_safe && !OidIsValid(converter->domain);
 	}
 }
@@ -125,7 +132,34 @@ convert_slowly(SxConverter *converter, const SxField *field, SxConversion *conve
 							   format_type_be(converter->type)),
 						errdetail("A number is one only with the stream's option "
 								  "timestamp_format 'epoch_s' or 'epoch_ms'.")));
+	if (converter->takes_clock_words && has_clock_word(field->data, field->length))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_DATETIME_FORMAT),
+				 errmsg("invalid input for type %s: \"%.*s\"", format_type_be(converter->type),
+						(int) Min(field->length, 40), field->data),
+				 errdetail("It depends on the time at which it is read.")));
 	return convert_text(converter, field->data, field->length);
+}
+
+/* Whether a text has one of the words for the current time or day. */
+static bool
+has_clock_word(const char *data, size_t length)
+{
+	static const char *const words[] = {"now", "today", "tomorrow", "yesterday"};
+	size_t start;
+	size_t end;
+	int i;
+
+	for (start = 0; start < length; start = end + 1)
+	{
+		for (end = start; end < length && isalpha((unsigned char) data[end]); end++)
+			;
+		for (i = 0; i < lengthof(words); i++)
+			if (end - start == strlen(words[i]) &&
+				pg_strncasecmp(data + start, words[i], end - start) == 0)
+				return true;
+	}
+	return false;
 }
 
 /* The type's input function, in the database's encoding. */

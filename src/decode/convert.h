@@ -39,10 +39,11 @@ struct SxConverter
 	int16 length;
 	bool by_value;
 	char align;
-	bool is_json;		/* json, jsonb: takes the value as the message spells it */
-	bool is_time;		/* date, time, ...: numbers need timestamp_format */
-	bool is_safe;		/* its input function is pure: no subtransaction is needed */
-	bool uses_settings; /* its input function depends on settings */
+	bool is_json;			/* json, jsonb: takes the value as the message spells it */
+	bool is_time;			/* date, time, ...: numbers need timestamp_format */
+	bool takes_clock_words; /* "now" and the like, which no message may say */
+	bool is_safe;			/* its input function is pure: no subtransaction is needed */
+	bool uses_settings;		/* its input function depends on settings */
 	FmgrInfo input;
 	Oid input_param;
 	Oid domain; /* InvalidOid: none */

@@ -19,6 +19,7 @@
 #include "utils/resowner.h"
 #include "utils/syscache.h"
 
+#include "catalog/activity.h"
 #include "catalog/refused.h"
 #include "query/apply.h"
 #include "query/attach.h"
@@ -91,13 +92,17 @@ sx_apply(SxReader *reader, SxBatch *batch, bool is_careful, SxApplyCounts *count
 	foreach (lc, reader->views)
 	{
 		Oid view = lfirst_oid(lc);
+		SxApplyCounts own = {0};
 
 		CHECK_FOR_INTERRUPTS();
 		if (!is_careful)
-			apply_view(sx_view_load(view), reader, batch, counts);
-		else if (!apply_carefully(view, reader, batch, counts))
+			apply_view(sx_view_load(view), reader, batch, &own);
+		else if (!apply_carefully(view, reader, batch, &own))
 			continue;
 		staying = lappend_oid(staying, view);
+		counts->late_rows += own.late_rows;
+		counts->dead_letters += own.dead_letters;
+		sx_activity_count(SX_ACTIVITY_VIEW, view, view, own.rows, own.late_rows, own.dead_letters);
 	}
 	reader->views = staying;
 	advance(reader, batch);
@@ -228,6 +233,7 @@ apply_view(const SxView *view, SxReader *reader, SxBatch *batch, SxApplyCounts *
 
 	refuse_columns(view, reader, batch, counts);
 	sx_late_select(view, reader, batch, &selection);
+	counts->rows += selection.nrows;
 	sx_run_begin(view, &saved);
 	if (selection.nrows > 0)
 		run_delta(view, batch, selection.rows, selection.nrows);
@@ -349,6 +355,7 @@ apply_carefully(Oid relid, SxReader *reader, SxBatch *batch, SxApplyCounts *coun
 	careful.view = sx_view_load(relid);
 	refuse_columns(careful.view, reader, batch, counts);
 	sx_late_select(careful.view, reader, batch, &selection);
+	counts->rows += selection.nrows;
 	error = selection.nrows > 0 ? bisect(&careful, selection.rows, selection.nrows) : NULL;
 	if (error == NULL && selection.nlate > 0)
 		error = try_rows(&careful, NULL, 0, &selection);
@@ -357,6 +364,7 @@ apply_carefully(Oid relid, SxReader *reader, SxBatch *batch, SxApplyCounts *coun
 	if (is_passing_error(error->sqlerrcode) || list_length(reader->views) == 1)
 		ReThrowError(error);
 
+	sx_activity_failed(SX_ACTIVITY_VIEW, relid, relid, error);
 	sx_attach_leave(relid, is_data_error(error->sqlerrcode));
 	ereport(WARNING, (errcode(error->sqlerrcode),
 					  errmsg("continuous view \"%s\" goes on alone: %s", careful.view->name,

@@ -551,8 +551,11 @@ finalized(VisibleContext *context, Aggref *aggref, int index)
 					  makeConst(REGPROCEDUREOID, -1, InvalidOid, sizeof(Oid),
 								ObjectIdGetDatum(aggref->aggfnoid), false, true),
 					  makeNullConst(aggref->aggtype, -1, aggref->aggcollid));
-	foreach (lc, aggref->aggargtypes)
-		args = lappend(args, makeNullConst(lfirst_oid(lc), -1, get_typcollation(lfirst_oid(lc))));
+	foreach (lc, aggref->aggargtypes)	/* with the collation, so that a dump keeps it */
+		args = lappend(args, makeNullConst(lfirst_oid(lc), -1,
+										   OidIsValid(get_typcollation(lfirst_oid(lc)))
+											   ? aggref->inputcollid
+											   : InvalidOid));
 	call = call_function("finalize", aggref->aggargtypes == NIL ? 3 : 4, types, aggref->aggtype, args,
 						 aggref->aggcollid);
 	call->inputcollid = aggref->inputcollid;
