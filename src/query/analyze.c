@@ -21,6 +21,7 @@
 #include "commands/extension.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
 #include "parser/parse_agg.h"
 #include "parser/parsetree.h"
@@ -39,13 +40,14 @@
 typedef struct Walk
 {
 	ParseState *pstate;
+	Node	   *raw;			/* the query before analysis: it knows where relations are named */
 	SxDefinition *definition;
 	int			depth;			/* query levels below the view's own */
 	int			nstreams;		/* streams met */
 } Walk;
 
 static Query *flattened(Query *original);
-static void check_clauses(ParseState *pstate, Query *query);
+static void check_clauses(Walk *walk, Query *query);
 static void find_stream(Walk *walk);
 static void check_stream(Walk *walk);
 static bool jointree_has(Node *node, int rti);
@@ -53,24 +55,32 @@ static void check_nullable(Walk *walk, Node *node);
 static bool check_expressions(Node *node, Walk *walk);
 static void collect_groups(Walk *walk);
 static void collect_aggregates(Walk *walk);
+static bool check_grouped(Node *node, Walk *walk);
+
+/* location: a byte of the source text, -1 if the place is not known. */
+static void
+refuse_at(Walk *walk, int location, const char *message, const char *hint)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("%s", message),
+			 hint ? errhint("%s", hint) : 0, parser_errposition(walk->pstate, location)));
+}
 
 static void
-refuse(ParseState *pstate, const Node *at, const char *message, const char *hint)
+refuse(Walk *walk, const Node *at, const char *message, const char *hint)
 {
-	ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("%s", message),
-					hint ? errhint("%s", hint) : 0,
-					at ? parser_errposition(pstate, exprLocation(at)) : 0));
+	refuse_at(walk, exprLocation(at), message, hint);
 }
 
 SxDefinition *
-sx_analyze(ParseState *pstate, Query *query)
+sx_analyze(ParseState *pstate, Query *query, Node *raw)
 {
-	Walk walk = {.pstate = pstate};
+	Walk walk = {.pstate = pstate, .raw = raw};
 
 	walk.definition = palloc0(sizeof(SxDefinition));
 	walk.definition->query = flattened(query);
 
-	check_clauses(pstate, query);
+	check_clauses(&walk, query);
 	find_stream(&walk);
 	check_stream(&walk);
 	check_nullable(&walk, (Node *) query->jointree);
@@ -79,8 +89,10 @@ sx_analyze(ParseState *pstate, Query *query)
 	collect_aggregates(&walk);
 
 	if (walk.definition->aggregates == NIL && query->groupClause == NIL)
-		refuse(pstate, NULL, "a continuous view needs aggregates or GROUP BY",
+		refuse(&walk, (Node *) query->targetList, "a continuous view needs aggregates or GROUP BY",
 			   "Add GROUP BY, or use an ordinary view over the stream.");
+	(void) check_grouped((Node *) walk.definition->query->targetList, &walk);
+	(void) check_grouped(walk.definition->query->havingQual, &walk);
 	return walk.definition;
 }
 
@@ -96,38 +108,135 @@ flattened(Query *original)
 	return query;
 }
 
+/* ---- places ---- */
+
+/* The count'th mention of a relation in the raw query. */
+typedef struct Mention
+{
+	Oid			relid;
+	int			count;
+	int			location;
+} Mention;
+
+static bool
+find_mention(Node *node, Mention *mention)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, RangeVar))
+	{
+		RangeVar *name = (RangeVar *) node;
+
+		if (RangeVarGetRelid(name, NoLock, true) != mention->relid || --mention->count > 0)
+			return false;
+		mention->location = name->location;
+		return true;
+	}
+	return raw_expression_tree_walker(node, find_mention, (void *) mention);
+}
+
+static int
+mention_of(Walk *walk, Oid relid, int count)
+{
+	Mention mention = {.relid = relid, .count = count, .location = -1};
+
+	(void) find_mention(walk->raw, &mention);
+	return mention.location;
+}
+
+/* The first expression that is a window function, or returns a set. */
+static bool
+find_window_function(Node *node, Node **found)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, WindowFunc))
+	{
+		*found = node;
+		return true;
+	}
+	return expression_tree_walker(node, find_window_function, (void *) found);
+}
+
+static bool
+find_set_returning(Node *node, Node **found)
+{
+	if (node == NULL)
+		return false;
+	if ((IsA(node, FuncExpr) && ((FuncExpr *) node)->funcretset) ||
+		(IsA(node, OpExpr) && ((OpExpr *) node)->opretset))
+	{
+		*found = node;
+		return true;
+	}
+	return expression_tree_walker(node, find_set_returning, (void *) found);
+}
+
+/* Where the second part of a set operation begins. */
+static int
+second_part(Node *raw)
+{
+	SelectStmt *part = IsA(raw, SelectStmt) ? ((SelectStmt *) raw)->rarg : NULL;
+
+	while (part && part->op != SETOP_NONE)
+		part = part->larg;
+	return part ? exprLocation((Node *) part->targetList) : -1;
+}
+
+static int
+with_clause(Node *raw)
+{
+	SelectStmt *select = (SelectStmt *) raw;
+
+	return IsA(raw, SelectStmt) && select->withClause ? select->withClause->location : -1;
+}
+
+/* ---- clauses ---- */
+
 /* Clauses that make a query more than a sum over its rows. */
 static void
-check_clauses(ParseState *pstate, Query *query)
+check_clauses(Walk *walk, Query *query)
 {
 	const char *when_reading = "Define the continuous view without it, and apply it when reading the view.";
+	Node *found = (Node *) query->targetList;
 
 	if (query->commandType != CMD_SELECT || query->hasModifyingCTE)
-		refuse(pstate, NULL, "a continuous view cannot modify data", NULL);
+		refuse_at(walk, with_clause(walk->raw), "a continuous view cannot modify data",
+				  "Write a SELECT over a stream.");
 	if (query->setOperations)
-		refuse(pstate, NULL, "UNION, INTERSECT and EXCEPT cannot be maintained continuously",
-			   "Define one continuous view for each part, and combine them in an ordinary view.");
+		refuse_at(walk, second_part(walk->raw),
+				  "UNION, INTERSECT and EXCEPT cannot be maintained continuously",
+				  "Define one continuous view for each part, and combine them in an ordinary view.");
 	if (query->groupingSets)
-		refuse(pstate, linitial(query->groupingSets),
+		refuse(walk, linitial(query->groupingSets),
 			   "GROUPING SETS, ROLLUP and CUBE cannot be maintained continuously yet",
 			   "Define one continuous view for each grouping.");
 	if (query->hasWindowFuncs)
-		refuse(pstate, NULL, "window functions with OVER cannot be maintained continuously",
-			   when_reading);
+	{
+		(void) find_window_function((Node *) query->targetList, &found);
+		refuse(walk, found, "window functions with OVER cannot be maintained continuously", when_reading);
+	}
 	if (query->hasTargetSRFs)
-		refuse(pstate, NULL, "set-returning functions in the select list cannot be maintained continuously",
+	{
+		(void) find_set_returning((Node *) query->targetList, &found);
+		refuse(walk, found, "set-returning functions in the select list cannot be maintained continuously",
 			   "Put the function into FROM with LATERAL.");
+	}
 	if (query->hasDistinctOn || query->distinctClause)
-		refuse(pstate, NULL, "SELECT DISTINCT cannot be maintained continuously yet",
+		refuse(walk, (Node *) query->targetList, "SELECT DISTINCT cannot be maintained continuously yet",
 			   "Use GROUP BY with the same columns.");
 	if (query->limitCount || query->limitOffset)
-		refuse(pstate, query->limitCount ? query->limitCount : query->limitOffset,
+		refuse(walk, query->limitCount ? query->limitCount : query->limitOffset,
 			   "LIMIT and OFFSET cannot be maintained continuously", when_reading);
 	if (query->rowMarks)
-		refuse(pstate, NULL, "FOR UPDATE and FOR SHARE make no sense in a continuous view", NULL);
+		refuse(walk, (Node *) query->targetList,
+			   "FOR UPDATE and FOR SHARE make no sense in a continuous view", "Leave the clause away.");
 	if (query->hasRecursive)
-		refuse(pstate, NULL, "WITH RECURSIVE cannot be maintained continuously", NULL);
+		refuse_at(walk, with_clause(walk->raw), "WITH RECURSIVE cannot be maintained continuously",
+				  "Prepare the table it makes beforehand, and join that.");
 }
+
+/* ---- relations ---- */
 
 /* Whether a plain view reads a stream somewhere below. */
 static bool
@@ -165,15 +274,15 @@ static void
 check_relation(Walk *walk, RangeTblEntry *rte, int rti)
 {
 	if (get_rel_persistence(rte->relid) == RELPERSISTENCE_TEMP)
-		refuse(walk->pstate, NULL,
-			   psprintf("continuous views cannot use temporary relation \"%s\"",
-						get_rel_name(rte->relid)),
-			   "Workers cannot see a session's temporary relations; use a permanent one.");
+		refuse_at(walk, mention_of(walk, rte->relid, 1),
+				  psprintf("continuous views cannot use temporary relation \"%s\"",
+						   get_rel_name(rte->relid)),
+				  "Workers cannot see a session's temporary relations; use a permanent one.");
 	if (rte->relkind == RELKIND_VIEW && view_reads_stream(rte->relid))
-		refuse(walk->pstate, NULL,
-			   psprintf("view \"%s\" reads a stream and cannot be used in a continuous view",
-						get_rel_name(rte->relid)),
-			   "Name the stream itself in FROM.");
+		refuse_at(walk, mention_of(walk, rte->relid, 1),
+				  psprintf("view \"%s\" reads a stream and cannot be used in a continuous view",
+						   get_rel_name(rte->relid)),
+				  "Name the stream itself in FROM.");
 	if (rte->relkind != RELKIND_FOREIGN_TABLE || !sx_stream_is(rte->relid))
 	{
 		if (walk->depth == 0)
@@ -181,16 +290,19 @@ check_relation(Walk *walk, RangeTblEntry *rte, int rti)
 		return;
 	}
 	if (walk->depth > 0)
-		refuse(walk->pstate, NULL,
-			   psprintf("stream \"%s\" cannot be used in a subquery of a continuous view",
-						get_rel_name(rte->relid)),
-			   "Name the stream in the outermost FROM, with its conditions in WHERE.");
+		refuse_at(walk, mention_of(walk, rte->relid, 1),
+				  psprintf("stream \"%s\" cannot be used in a subquery of a continuous view",
+						   get_rel_name(rte->relid)),
+				  "Name the stream in the outermost FROM, with its conditions in WHERE.");
 	if (walk->nstreams++ > 0)
-		refuse(walk->pstate, NULL,
-			   rte->relid == walk->definition->stream->relid
-				   ? "a continuous view can read a stream only once"
-				   : "a continuous view can read only one stream",
-			   "Define one continuous view for each stream, and join them when reading.");
+	{
+		bool is_same = rte->relid == walk->definition->stream->relid;
+
+		refuse_at(walk, mention_of(walk, rte->relid, is_same ? 2 : 1),
+				  is_same ? "a continuous view can read a stream only once"
+						  : "a continuous view can read only one stream",
+				  "Define one continuous view for each stream, and join them when reading.");
+	}
 	walk->definition->stream_rti = rti;
 	walk->definition->stream = sx_stream_open(rte->relid);
 }
@@ -226,7 +338,7 @@ find_stream(Walk *walk)
 {
 	(void) find_in_query((Node *) walk->definition->query, walk);
 	if (walk->nstreams == 0)
-		refuse(walk->pstate, NULL, "a continuous view must read a stream",
+		refuse(walk, (Node *) walk->definition->query->targetList, "a continuous view must read a stream",
 			   "Name a foreign table of streamx in FROM.");
 }
 
@@ -238,11 +350,12 @@ check_stream(Walk *walk)
 
 	if (get_rel_relispartition(stream->relid) || has_superclass(stream->relid) ||
 		has_subclass(stream->relid))
-		refuse(walk->pstate, NULL,
-			   psprintf("stream \"%s\" is a partition or takes part in inheritance", stream->name),
-			   "Continuous views read streams that stand alone.");
+		refuse_at(walk, mention_of(walk, stream->relid, 1),
+				  psprintf("stream \"%s\" is a partition or takes part in inheritance", stream->name),
+				  "Continuous views read streams that stand alone.");
 	if (rte->tablesample)
-		refuse(walk->pstate, NULL, "TABLESAMPLE cannot be maintained continuously", NULL);
+		refuse_at(walk, mention_of(walk, stream->relid, 1), "TABLESAMPLE cannot be maintained continuously",
+				  "Select rows by a condition on a column, for example on a hash.");
 }
 
 static bool
@@ -279,10 +392,10 @@ check_nullable(Walk *walk, Node *node)
 		if (join->jointype == JOIN_FULL ||
 			(join->jointype == JOIN_LEFT && jointree_has(join->rarg, rti)) ||
 			(join->jointype == JOIN_RIGHT && jointree_has(join->larg, rti)))
-			refuse(walk->pstate, NULL,
-				   psprintf("stream \"%s\" is on the nullable side of an outer join",
-							walk->definition->stream->name),
-				   "Put the stream on the other side: stream LEFT JOIN table.");
+			refuse_at(walk, mention_of(walk, walk->definition->stream->relid, 1),
+					  psprintf("stream \"%s\" is on the nullable side of an outer join",
+							   walk->definition->stream->name),
+					  "Put the stream on the other side: stream LEFT JOIN table.");
 		check_nullable(walk, join->larg);
 		check_nullable(walk, join->rarg);
 	}
@@ -315,10 +428,10 @@ check_var(Walk *walk, Var *var)
 	if (var->varlevelsup != walk->depth - 1 || var->varno != walk->definition->stream_rti)
 		return;
 	if (var->varattno == InvalidAttrNumber)
-		refuse(walk->pstate, (Node *) var, "a whole row of a stream cannot be used in a continuous view",
+		refuse(walk, (Node *) var, "a whole row of a stream cannot be used in a continuous view",
 			   "Name the columns.");
 	if (var->varattno < 0)
-		refuse(walk->pstate, (Node *) var, "system columns of a stream cannot be used in a continuous view",
+		refuse(walk, (Node *) var, "system columns of a stream cannot be used in a continuous view",
 			   "Declare a column with option metadata for partition, offset or timestamp.");
 }
 
@@ -338,15 +451,16 @@ check_expressions(Node *node, Walk *walk)
 	if (IsA(node, Var))
 		check_var(walk, (Var *) node);
 	if (IsA(node, SQLValueFunction))
-		refuse(walk->pstate, node,
+		refuse(walk, node,
 			   "current_user, current_timestamp and the like cannot be used in a continuous view",
 			   "A result may only depend on the rows; apply it when reading the view.");
 	if (IsA(node, NextValueExpr) || check_functions_in_node(node, is_unstable_function, NULL))
-		refuse(walk->pstate, node,
+		refuse(walk, node,
 			   "volatile functions, now() and current_user cannot be used in a continuous view",
 			   "A result may only depend on the rows; apply it when reading the view.");
 	if (IsA(node, GroupingFunc))
-		refuse(walk->pstate, node, "GROUPING cannot be maintained continuously", NULL);
+		refuse(walk, node, "GROUPING cannot be maintained continuously",
+			   "Define one continuous view for each grouping.");
 	return expression_tree_walker(node, check_expressions, walk);
 }
 
@@ -374,15 +488,28 @@ find_window_call(Node *node, void *context)
 }
 
 static Const *
-constant_argument(Walk *walk, FuncExpr *call, int index)
+constant_argument(Walk *walk, List *args, int index)
 {
-	Node *arg = list_nth(call->args, index);
+	Node *arg = list_nth(args, index);
 
 	if (!IsA(arg, Const) || ((Const *) arg)->constisnull)
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("size and alignment of a window must be constants"),
-						parser_errposition(walk->pstate, exprLocation(arg))));
+		refuse(walk, arg, "size and alignment of a window must be constants",
+			   "Give a literal, for example tumble(ts, '5 minutes').");
 	return (Const *) arg;
+}
+
+/* The arguments of a call: named ones in place, defaults filled in, constants computed. */
+static List *
+simple_arguments(FuncExpr *call)
+{
+	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(call->funcid));
+	List *args;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for function %u", call->funcid);
+	args = expand_function_arguments(copyObject(call->args), false, call->funcresulttype, tuple);
+	ReleaseSysCache(tuple);
+	return (List *) eval_const_expressions(NULL, (Node *) args);
 }
 
 /* Take tumble(ts, size, origin, timezone) apart. */
@@ -391,32 +518,31 @@ analyze_window(Walk *walk, SxGroupKey *key)
 {
 	SxDefinition *definition = walk->definition;
 	const SxStream *stream = definition->stream;
-	FuncExpr *call = (FuncExpr *) eval_const_expressions(NULL, copyObject((Node *) key->expr));
-	Var *time;
+	List *args = simple_arguments((FuncExpr *) key->expr);
+	Var *time = linitial(args);
+	ParseCallbackState errors;
 	const char *timezone;
 
-	if (!IsA(call, FuncExpr))
-		refuse(walk->pstate, (Node *) key->expr, "the time of a window must be a column of the stream",
-			   NULL);
-	time = linitial(call->args);
 	if (!IsA(time, Var) || time->varno != definition->stream_rti || time->varlevelsup != 0)
-		refuse(walk->pstate, (Node *) key->expr, "the time of a window must be a column of the stream",
+		refuse(walk, (Node *) key->expr, "the time of a window must be a column of the stream",
 			   "Declare the column with the type and path that you need.");
 	if (stream->event_time != 0 && time->varattno != stream->event_time)
-		refuse(walk->pstate, (Node *) time,
+		refuse(walk, (Node *) time,
 			   psprintf("the time of a window must be the stream's event_time column \"%s\"",
 						stream->columns[stream->event_time - 1].name),
-			   NULL);
+			   "Use that column, or a stream without option event_time.");
 
 	definition->window_key = key;
 	definition->window_time = time;
-	definition->window_size = constant_argument(walk, call, 1);
-	definition->window_origin = constant_argument(walk, call, 2);
-	timezone = TextDatumGetCString(constant_argument(walk, call, 3)->constvalue);
+	definition->window_size = constant_argument(walk, args, 1);
+	definition->window_origin = constant_argument(walk, args, 2);
+	timezone = TextDatumGetCString(constant_argument(walk, args, 3)->constvalue);
+	setup_parser_errposition_callback(&errors, walk->pstate, exprLocation((Node *) key->expr));
 	sx_window_check_timezone(DatumGetIntervalP(definition->window_size->constvalue), timezone);
 	sx_window_make(SX_WINDOW_TUMBLE, DatumGetIntervalP(definition->window_size->constvalue),
 				   DatumGetTimestampTz(definition->window_origin->constvalue), true,
 				   &definition->window);
+	cancel_parser_errposition_callback(&errors);
 }
 
 static void
@@ -426,7 +552,7 @@ check_key_type(Walk *walk, Node *expr)
 	TypeCacheEntry *entry = lookup_type_cache(type, TYPECACHE_BTREE_OPFAMILY);
 
 	if (get_typtype(type) == TYPTYPE_PSEUDO)
-		refuse(walk->pstate, expr,
+		refuse(walk, expr,
 			   psprintf("type %s cannot be a group key of a continuous view", format_type_be(type)),
 			   "Name the columns one by one.");
 	if (!OidIsValid(entry->btree_opf))
@@ -457,13 +583,13 @@ collect_groups(Walk *walk)
 		if (IsA(tle->expr, FuncExpr) && is_our_function(((FuncExpr *) tle->expr)->funcid, "tumble"))
 		{
 			if (definition->window_key)
-				refuse(walk->pstate, (Node *) tle->expr, "a continuous view can have only one window",
+				refuse(walk, (Node *) tle->expr, "a continuous view can have only one window",
 					   "Define one continuous view for each window.");
 			analyze_window(walk, key);
 			continue;
 		}
 		if (find_window_call((Node *) tle->expr, &stray))
-			refuse(walk->pstate, stray, "a window must be a GROUP BY expression of its own",
+			refuse(walk, stray, "a window must be a GROUP BY expression of its own",
 				   "Write GROUP BY tumble(...), and use expressions over it in the select list.");
 		check_key_type(walk, (Node *) tle->expr);
 		definition->keys = lappend(definition->keys, key);
@@ -473,7 +599,7 @@ collect_groups(Walk *walk)
 						errmsg("a continuous view cannot have more than %d group keys",
 							   INDEX_MAX_KEYS - 2)));
 	if (find_window_call((Node *) query->jointree, &stray))
-		refuse(walk->pstate, stray, "windows cannot be used in FROM and WHERE of a continuous view",
+		refuse(walk, stray, "windows cannot be used in FROM and WHERE of a continuous view",
 			   "Use conditions on the event time.");
 }
 
@@ -532,7 +658,7 @@ collect_aggregates_walker(Node *node, Walk *walk)
 	if (node == NULL)
 		return false;
 	if (IsA(node, SubLink))
-		refuse(walk->pstate, node, "subqueries in the select list and HAVING cannot be maintained continuously",
+		refuse(walk, node, "subqueries in the select list and HAVING cannot be maintained continuously",
 			   "Join the table in FROM, or use the subquery when reading the view.");
 	if (IsA(node, Aggref))
 	{
@@ -550,4 +676,31 @@ collect_aggregates(Walk *walk)
 
 	(void) collect_aggregates_walker((Node *) query->targetList, walk);
 	(void) collect_aggregates_walker(query->havingQual, walk);
+}
+
+/*
+ * Columns that are neither grouped nor aggregated: PostgreSQL allows them when
+ * they depend on a grouped primary key, but the state keeps group keys only.
+ */
+static bool
+check_grouped(Node *node, Walk *walk)
+{
+	ListCell *lc;
+
+	if (node == NULL || IsA(node, Aggref))
+		return false;
+	if (walk->definition->window_key && equal(node, walk->definition->window_key->expr))
+		return false;
+	foreach (lc, walk->definition->keys)
+	{
+		if (equal(node, ((SxGroupKey *) lfirst(lc))->expr))
+			return false;
+	}
+	if (IsA(node, Var))
+		ereport(ERROR,
+				(errcode(ERRCODE_GROUPING_ERROR),
+				 errmsg("a column of a continuous view is grouped only by functional dependency"),
+				 errhint("Add the column to GROUP BY."),
+				 parser_errposition(walk->pstate, ((Var *) node)->location)));
+	return expression_tree_walker(node, check_grouped, walk);
 }

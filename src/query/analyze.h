@@ -35,8 +35,9 @@ typedef struct SxDefinition
 
 /*
  * Take the query of CREATE VIEW apart.  What cannot be maintained is an ERROR
- * with reason, position and a way out; pstate carries the source text for it.
+ * with reason, position and a way out; pstate carries the source text for it,
+ * and raw, the query before analysis, the places of relations.
  */
-extern SxDefinition *sx_analyze(ParseState *pstate, Query *query);
+extern SxDefinition *sx_analyze(ParseState *pstate, Query *query, Node *raw);
 
 #endif

@@ -119,7 +119,7 @@ sx_define_view(ViewStmt *stmt, const char *source, int location, int length, SxR
 
 	pstate->p_sourcetext = source;
 	query = analyze_query(stmt, source, location, length);
-	relations.definition = sx_analyze(pstate, query);
+	relations.definition = sx_analyze(pstate, query, stmt->query);
 	check_options(pstate, options, relations.definition);
 	check_target(stmt, relations.definition);
 	sx_lock_stream(relations.definition->stream->relid);
@@ -604,9 +604,7 @@ visible_mutator(Node *node, VisibleContext *context)
 		elog(ERROR, "aggregate is not among the view's states");
 	}
 	if (IsA(node, Var))
-		ereport(ERROR, (errcode(ERRCODE_GROUPING_ERROR),
-						errmsg("a column of a continuous view is grouped only by functional dependency"),
-						errhint("Add the column to GROUP BY.")));
+		elog(ERROR, "column %d is not among the view's keys", ((Var *) node)->varattno);
 	return expression_tree_mutator(node, visible_mutator, (void *) context);
 }
 
