@@ -137,7 +137,7 @@ CREATE TABLE streamx_internal.dead_letter (
     recorded_at       timestamptz NOT NULL DEFAULT now()
 );
 COMMENT ON TABLE streamx_internal.dead_letter IS 'messages and rows that a stream or a view could not take';
-CREATE INDEX ON streamx_internal.dead_letter (stream, reader, "partition", "offset");
+CREATE INDEX ON streamx_internal.dead_letter (stream, "partition", "offset");
 
 CREATE TABLE streamx_internal.late_row (
     id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -157,11 +157,19 @@ CREATE TABLE streamx_internal.late_row (
 COMMENT ON TABLE streamx_internal.late_row IS 'rows that came too late for a window of a view';
 CREATE INDEX ON streamx_internal.late_row (view, "partition", "offset");
 
+-- Each reader of a stream refuses a bad message for itself; users see it once.
 CREATE VIEW streamx.dead_letters AS
     SELECT stream, view, topic, "partition", "offset", message_timestamp, key, payload, "row",
            sqlstate, message, recorded_at
-    FROM streamx_internal.dead_letter
-    WHERE pg_catalog.has_table_privilege(stream, 'SELECT');
+    FROM streamx_internal.dead_letter d
+    WHERE pg_catalog.has_table_privilege(stream, 'SELECT')
+      AND NOT EXISTS (SELECT FROM streamx_internal.dead_letter e
+                      WHERE e.stream OPERATOR(pg_catalog.=) d.stream
+                        AND e."partition" OPERATOR(pg_catalog.=) d."partition"
+                        AND e."offset" OPERATOR(pg_catalog.=) d."offset"
+                        AND e.topic OPERATOR(pg_catalog.=) d.topic
+                        AND e.view IS NOT DISTINCT FROM d.view
+                        AND e.id OPERATOR(pg_catalog.<) d.id);
 COMMENT ON VIEW streamx.dead_letters IS 'messages and rows that were refused with an error, of the streams you may SELECT';
 GRANT SELECT ON streamx.dead_letters TO PUBLIC;
 

@@ -363,6 +363,7 @@ show_event_time(int64 event_time)
 
 	if (timestamp2tm(event_time, NULL, &tm, &fsec, NULL, NULL) != 0)
 		return "out of range";
+	tm.tm_isdst = 0; /* or the zone would not be shown */
 	EncodeDateTime(&tm, fsec, true, 0, NULL, USE_ISO_DATES, text);
 	return text;
 }

@@ -54,8 +54,9 @@ plan_query(Query *parse, const char *source, int cursor_options, ParamListInfo p
 	if (OidIsValid(stream))
 	{
 		sx_partial_rewrite(plan);
-		if (sx_scan_mark(plan, stream) != 1)
-			elog(ERROR, "a plan for a micro-batch must scan its stream once");
+		/* no scan at all: conditions that the planner knows no row can meet */
+		if (sx_scan_mark(plan, stream) > 1)
+			elog(ERROR, "a plan for a micro-batch scans its stream more than once");
 	}
 	return plan;
 }
@@ -72,13 +73,15 @@ reads_streamx(const PlannedStmt *plan)
 	foreach (lc, plan->rtable)
 	{
 		const RangeTblEntry *rte = lfirst(lc);
+		Oid schema;
 
-		if (rte->rtekind != RTE_RELATION)
+		if (rte->rtekind != RTE_RELATION ||
+			list_member_int(plan->resultRelations, foreach_current_index(lc) + 1))
 			continue;
-		if (get_rel_namespace(rte->relid) == internal)
+		schema = get_rel_namespace(rte->relid);
+		if (schema == internal || schema == sx_schema_oid())
 			return true;
-		if (rte->relkind == RELKIND_FOREIGN_TABLE && plan->commandType == CMD_SELECT &&
-			sx_stream_is(rte->relid))
+		if (rte->relkind == RELKIND_FOREIGN_TABLE && sx_stream_is(rte->relid))
 			return true;
 	}
 	return false;
@@ -94,7 +97,11 @@ start_executor(QueryDesc *desc, int eflags)
 
 		sx_insert_flush();
 		CommandCounterIncrement();
-		desc->snapshot = RegisterSnapshot(GetTransactionSnapshot());
+		/* a copy: at REPEATABLE READ later commands would move the transaction's own */
+		PushCopiedSnapshot(GetTransactionSnapshot());
+		UpdateActiveSnapshotCommandId();
+		desc->snapshot = RegisterSnapshot(GetActiveSnapshot());
+		PopActiveSnapshot();
 		UnregisterSnapshot(old);
 	}
 	if (next_executor_start)

@@ -1,7 +1,7 @@
 -- What cannot be maintained is refused at CREATE, with the reason, the place and a way out
 \set ON_ERROR_STOP 0
 SET client_min_messages = warning;
-CREATE FOREIGN TABLE visits (ts timestamptz, page text, amount numeric(10,2), n int, j json)
+CREATE FOREIGN TABLE visits (ts timestamptz, page text, amount numeric(10,2), n int, j json, birth timestamptz)
 	SERVER streamx OPTIONS (event_time 'ts');
 CREATE FOREIGN TABLE other (ts timestamptz, page text) SERVER streamx OPTIONS (event_time 'ts');
 CREATE FOREIGN TABLE untimed (ts timestamptz, page text) SERVER streamx;
@@ -25,6 +25,11 @@ CREATE VIEW x WITH (streamx.continuous) AS SELECT count(*) FROM child;
 CREATE TEMP TABLE temporary_title (page text);
 CREATE VIEW x WITH (streamx.continuous) AS SELECT count(*) FROM visits JOIN temporary_title USING (page);
 
+CREATE VIEW x WITH (streamx.continuous) AS
+	WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r WHERE n < 3) SELECT count(*) FROM visits JOIN r USING (n);
+CREATE VIEW x WITH (streamx.continuous) AS
+	WITH d AS (DELETE FROM title RETURNING page) SELECT count(*) FROM visits JOIN d USING (page);
+
 -- aggregates
 CREATE VIEW x WITH (streamx.continuous) AS SELECT count(DISTINCT page) FROM visits;
 CREATE VIEW x WITH (streamx.continuous) AS SELECT array_agg(page ORDER BY ts) FROM visits;
@@ -44,6 +49,8 @@ CREATE VIEW x WITH (streamx.continuous) AS SELECT page, count(*) FROM visits GRO
 CREATE VIEW x WITH (streamx.continuous) AS SELECT page, rank() OVER (ORDER BY count(*)) FROM visits GROUP BY page;
 CREATE VIEW x WITH (streamx.continuous) AS SELECT unnest(ARRAY[1, 2]), count(*) FROM visits GROUP BY 1;
 CREATE VIEW x WITH (streamx.continuous) AS SELECT DISTINCT count(*) FROM visits;
+CREATE VIEW x WITH (streamx.continuous) AS SELECT DISTINCT ON (page) page, count(*) FROM visits GROUP BY page;
+CREATE VIEW x WITH (streamx.continuous) AS SELECT page FROM visits FOR UPDATE;
 CREATE VIEW x WITH (streamx.continuous) AS SELECT count(*), (SELECT max(title) FROM title) FROM visits;
 CREATE VIEW x WITH (streamx.continuous) AS SELECT count(*) FROM visits HAVING count(*) > (SELECT count(*) FROM title);
 
@@ -54,9 +61,14 @@ CREATE VIEW x WITH (streamx.continuous) AS SELECT count(visits) FROM visits;
 CREATE VIEW x WITH (streamx.continuous) AS SELECT t.page, t.title, count(*) FROM visits JOIN title t USING (page) GROUP BY t.page;
 CREATE VIEW x WITH (streamx.continuous) AS SELECT count(*) FROM visits WHERE ts > now();
 CREATE VIEW x WITH (streamx.continuous) AS SELECT count(*) FROM visits WHERE random() > 0.5;
+CREATE SEQUENCE ticket;
+CREATE VIEW x WITH (streamx.continuous) AS SELECT max(nextval('ticket')) FROM visits;
+CREATE FUNCTION moody(int) RETURNS int LANGUAGE sql AS 'SELECT $1';
+CREATE VIEW x WITH (streamx.continuous) AS SELECT moody(n), count(*) FROM visits GROUP BY 1;
 CREATE VIEW x WITH (streamx.continuous) AS SELECT current_user, count(*) FROM visits GROUP BY 1;
 CREATE VIEW x WITH (streamx.continuous) AS SELECT count(*) FROM visits WHERE ts > CURRENT_TIMESTAMP;
 CREATE VIEW x WITH (streamx.continuous) AS SELECT count(*), j FROM visits GROUP BY j;
+CREATE VIEW x WITH (streamx.continuous) AS SELECT count(*), n::text::xid FROM visits GROUP BY 2;
 CREATE VIEW x WITH (streamx.continuous) AS SELECT count(*), xmin FROM visits GROUP BY 2;
 CREATE VIEW x WITH (streamx.continuous) AS SELECT point(n, n)::text, ROW(n, page), count(*) FROM visits GROUP BY 1, 2;
 
@@ -67,6 +79,12 @@ CREATE VIEW x WITH (streamx.continuous) AS SELECT tumble(ts, '-5 minutes'), coun
 CREATE VIEW x WITH (streamx.continuous) AS SELECT tumble(ts, '1 month'), count(*) FROM visits GROUP BY 1;
 CREATE VIEW x WITH (streamx.continuous) AS SELECT tumble(ts, NULL), count(*) FROM visits GROUP BY 1;
 CREATE VIEW x WITH (streamx.continuous) AS SELECT tumble(ts + '1 s', '5 minutes'), count(*) FROM visits GROUP BY 1;
+CREATE VIEW x WITH (streamx.continuous) AS SELECT tumble('2024-01-01'::timestamptz, '5 minutes'), count(*) FROM visits GROUP BY 1;
+CREATE VIEW x WITH (streamx.continuous) AS SELECT tumble(birth, '5 minutes'), count(*) FROM visits GROUP BY 1;
+CREATE VIEW x WITH (streamx.continuous) AS SELECT tumble(ts, '5 minutes', origin => '-infinity'), count(*) FROM visits GROUP BY 1;
+CREATE VIEW x WITH (streamx.continuous) AS SELECT tumble(ts, '1 day', timezone => 'Europe/Berlin'), count(*) FROM visits GROUP BY 1;
+CREATE VIEW x WITH (streamx.continuous) AS SELECT tumble(ts, '1 hour', timezone => 'Mars/Olympus'), count(*) FROM visits GROUP BY 1;
+CREATE VIEW x WITH (streamx.continuous) AS SELECT upper(w), count(*) FROM (VALUES (1)) v, visits, tumble(ts, '5 minutes') w GROUP BY 1;
 CREATE VIEW x WITH (streamx.continuous) AS SELECT lower(tumble(ts, '5 minutes')), count(*) FROM visits GROUP BY 1;
 CREATE VIEW x WITH (streamx.continuous) AS SELECT tumble(ts, '5 minutes'), tumble(ts, '1 hour'), count(*) FROM visits GROUP BY 1, 2;
 CREATE VIEW x WITH (streamx.continuous) AS SELECT count(*) FROM visits WHERE tumble(ts, '5 minutes') @> timestamptz '2024-01-01';
@@ -82,6 +100,10 @@ CREATE VIEW x WITH (streamx.continuous, streamx.allowed_lateness = '5 parsecs')
 	AS SELECT tumble(ts, '5 minutes'), count(*) FROM visits GROUP BY 1;
 CREATE VIEW x WITH (streamx.continuous, streamx.late_rows = 'keep')
 	AS SELECT tumble(ts, '5 minutes'), count(*) FROM visits GROUP BY 1;
+CREATE VIEW x WITH (streamx.continuous, streamx.retention = '1 day') AS SELECT count(*) FROM visits;
+CREATE VIEW x WITH (streamx.continuous, streamx.continuous) AS SELECT count(*) FROM visits;
+CREATE VIEW x WITH (streamx.continuous = 'maybe') AS SELECT count(*) FROM visits;
+CREATE VIEW x WITH (streamx.continuous, continuous) AS SELECT count(*) FROM visits;
 CREATE VIEW x WITH (streamx.continuous, streamx.start = 'earliest') AS SELECT count(*) FROM visits;
 CREATE VIEW x WITH (streamx.continuous, streamx.start = 'yesteryear') AS SELECT count(*) FROM visits;
 CREATE VIEW x WITH (streamx.allowed_lateness = '1 minute') AS SELECT count(*) FROM visits;
@@ -104,4 +126,6 @@ SELECT relname FROM pg_class WHERE relnamespace = 'streamx_internal'::regnamespa
 
 DROP FOREIGN TABLE visits, other, untimed, child CASCADE;
 DROP TABLE title, parent;
+DROP SEQUENCE ticket;
+DROP FUNCTION moody;
 DROP AGGREGATE no_combine (int);

@@ -1,0 +1,242 @@
+/*
+ * generate.c
+ *	  Write orders to a Kafka topic: always the same ones for the same options.
+ *
+ *	generate ADDRESS TOPIC [--count N] [--first N] [--groups N] [--partitions N] [--seed N] [--rate N]
+ *
+ * An order is a JSON message of 177 bytes with eight fields.  Event times go up
+ * by a millisecond from order to order, less up to DISORDER_MS of disorder.  With
+ * a rate, one message at a time is sent, and for each a line with the clock's
+ * microseconds since 1970 is written just before.
+ */
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <librdkafka/rdkafka.h>
+
+#define MESSAGE_LENGTH 177
+#define DISORDER_MS 50
+#define BASE_TIME 1735689600 /* 2025-01-01 00:00:00 UTC */
+#define FLUSH_TIMEOUT_MS 60000
+
+typedef struct Settings
+{
+	const char *address;
+	const char *topic;
+	int64_t count;
+	int64_t first;
+	int64_t groups;
+	int64_t partitions;
+	int64_t seed;
+	int64_t rate; /* per second; 0: as fast as it goes */
+} Settings;
+
+static int64_t failures = 0;
+
+static void
+die(const char *what, const char *detail)
+{
+	fprintf(stderr, "generate: %s: %s\n", what, detail);
+	exit(1);
+}
+
+/* The n-th of a sequence of random numbers (splitmix64). */
+static uint64_t
+random_number(uint64_t seed, uint64_t n)
+{
+	uint64_t z = seed * UINT64_C(0xda942042e4dd58b5) + (n + 1) * UINT64_C(0x9e3779b97f4a7c15);
+
+	z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+	z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+	return z ^ (z >> 31);
+}
+
+/* A text of "YYYY-MM-DDTHH:MM:SS.mmmZ". */
+static void
+print_time(char *text, size_t size, int64_t ms)
+{
+	time_t seconds = BASE_TIME + ms / 1000;
+	struct tm tm;
+	char date[32];
+
+	gmtime_r(&seconds, &tm);
+	strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(text, size, "%s.%03dZ", date, (int) (ms % 1000));
+}
+
+static void
+print_order(const Settings *settings, int64_t n, char *message, size_t size)
+{
+	uint64_t dice = random_number((uint64_t) settings->seed, (uint64_t) n);
+	int64_t group = (int64_t) (dice % (uint64_t) settings->groups);
+	int cents = 100 + (int) ((dice >> 32) % 50000);
+	char event_time[64];
+	int length;
+
+	print_time(event_time, sizeof(event_time),
+			   n + DISORDER_MS - (int64_t) ((dice >> 20) % DISORDER_MS));
+	length = snprintf(
+		message, size,
+		"{\"order_id\":\"o%011" PRId64 "\",\"customer_id\":\"c%07d\",\"category\":\"cat-%05" PRId64
+		"\",\"amount\":%d.%02d,\"currency\":\"EUR\",\"quantity\":%d,\"event_time\":\"%s\","
+		"\"note\":\"",
+		n, (int) ((dice >> 40) % 1000000), group, cents / 100, cents % 100,
+		1 + (int) ((dice >> 56) % 9), event_time);
+	if (length > MESSAGE_LENGTH - 2)
+		die("order is too long", message);
+	memset(message + length, 'x', (size_t) (MESSAGE_LENGTH - 2 - length));
+	memcpy(message + MESSAGE_LENGTH - 2, "\"}", 3);
+}
+
+static void
+delivered(rd_kafka_t *kafka, const rd_kafka_message_t *message, void *opaque)
+{
+	(void) kafka;
+	(void) opaque;
+	if (message->err && failures++ == 0)
+		fprintf(stderr, "generate: %s\n", rd_kafka_err2str(message->err));
+}
+
+static rd_kafka_t *
+open_producer(const Settings *settings)
+{
+	const char *const properties[][2] = {
+		{"bootstrap.servers", settings->address},		{"enable.idempotence", "true"},
+		{"linger.ms", settings->rate > 0 ? "0" : "50"}, {"batch.size", "1000000"},
+		{"queue.buffering.max.messages", "500000"},
+	};
+	rd_kafka_conf_t *conf = rd_kafka_conf_new();
+	rd_kafka_t *kafka;
+	char reason[512];
+
+	for (size_t i = 0; i < sizeof(properties) / sizeof(properties[0]); i++)
+		if (rd_kafka_conf_set(conf, properties[i][0], properties[i][1], reason, sizeof(reason)) !=
+			RD_KAFKA_CONF_OK)
+			die(properties[i][0], reason);
+	rd_kafka_conf_set_dr_msg_cb(conf, delivered);
+	kafka = rd_kafka_new(RD_KAFKA_PRODUCER, conf, reason, sizeof(reason));
+	if (kafka == NULL)
+		die("could not create a producer", reason);
+	return kafka;
+}
+
+static int64_t
+now_us(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return (int64_t) now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static void
+wait_until(int64_t due_us)
+{
+	int64_t left = due_us - now_us(CLOCK_MONOTONIC);
+	struct timespec pause = {.tv_sec = left / 1000000, .tv_nsec = left % 1000000 * 1000};
+
+	if (left > 0)
+		nanosleep(&pause, NULL);
+}
+
+static void
+send_order(rd_kafka_t *kafka, rd_kafka_topic_t *topic, const Settings *settings, int64_t n)
+{
+	char message[MESSAGE_LENGTH * 4];
+	int32_t partition = (int32_t) (n % settings->partitions);
+
+	print_order(settings, n, message, sizeof(message));
+	if (settings->rate > 0)
+		printf("%" PRId64 "\n", now_us(CLOCK_REALTIME));
+	while (rd_kafka_produce(topic, partition, RD_KAFKA_MSG_F_COPY, message, MESSAGE_LENGTH, NULL, 0,
+							NULL) != 0)
+	{
+		if (rd_kafka_last_error() != RD_KAFKA_RESP_ERR__QUEUE_FULL)
+			die("could not produce", rd_kafka_err2str(rd_kafka_last_error()));
+		rd_kafka_poll(kafka, 100);
+	}
+	rd_kafka_poll(kafka, 0);
+}
+
+static void
+send_orders(const Settings *settings)
+{
+	rd_kafka_t *kafka = open_producer(settings);
+	rd_kafka_topic_t *topic = rd_kafka_topic_new(kafka, settings->topic, NULL);
+	int64_t began = now_us(CLOCK_MONOTONIC);
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	for (int64_t i = 0; i < settings->count; i++)
+	{
+		if (settings->rate > 0)
+			wait_until(began + i * 1000000 / settings->rate);
+		send_order(kafka, topic, settings, settings->first + i);
+	}
+	if (rd_kafka_flush(kafka, FLUSH_TIMEOUT_MS) != RD_KAFKA_RESP_ERR_NO_ERROR || failures > 0)
+		die("not all orders were delivered", settings->topic);
+	rd_kafka_topic_destroy(topic);
+	rd_kafka_destroy(kafka);
+}
+
+int
+main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"count", required_argument, NULL, 'c'},
+		{"first", required_argument, NULL, 'f'},
+		{"groups", required_argument, NULL, 'g'},
+		{"partitions", required_argument, NULL, 'p'},
+		{"seed", required_argument, NULL, 's'},
+		{"rate", required_argument, NULL, 'r'},
+		{NULL, 0, NULL, 0},
+	};
+	Settings settings = {.count = 1, .groups = 10, .partitions = 1, .seed = 1};
+	bool is_wrong = false;
+	int option;
+
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
+	{
+		int64_t number = optarg ? atoll(optarg) : 0;
+
+		switch (option)
+		{
+			case 'c':
+				settings.count = number;
+				break;
+			case 'f':
+				settings.first = number;
+				break;
+			case 'g':
+				settings.groups = number;
+				break;
+			case 'p':
+				settings.partitions = number;
+				break;
+			case 's':
+				settings.seed = number;
+				break;
+			case 'r':
+				settings.rate = number;
+				break;
+			default:
+				is_wrong = true;
+		}
+	}
+	if (is_wrong || optind != argc - 2 || settings.groups < 1 || settings.partitions < 1)
+	{
+		fputs("usage: generate ADDRESS TOPIC [--count N] [--first N] [--groups N] [--partitions N] "
+			  "[--seed N] [--rate N]\n",
+			  stderr);
+		return 2;
+	}
+	settings.address = argv[optind];
+	settings.topic = argv[optind + 1];
+	send_orders(&settings);
+	return 0;
+}

@@ -1,0 +1,121 @@
+# Administration from psql: pause, resume, step, watermark, wait_for, and who may
+
+use strict;
+use warnings;
+
+use StreamX;
+use Test::More;
+
+my $broker = StreamX::Broker->new(orders => 2);
+my $node = streamx_node('admin', broker => $broker);
+
+sub fails
+{
+	my ($query, $expected, $title) = @_;
+	my ($rc, $out, $err) = $node->psql('postgres', $query);
+
+	like($err, $expected, $title);
+}
+
+$node->safe_psql('postgres', <<'END');
+CREATE FOREIGN TABLE orders (item text, amount int) SERVER kafka OPTIONS (topic 'orders', format 'json');
+SELECT streamx.pause('orders');
+CREATE VIEW revenue WITH (streamx.continuous) AS SELECT item, count(*) AS n, sum(amount) AS total FROM orders GROUP BY item;
+CREATE VIEW running WITH (streamx.continuous) AS SELECT count(*) AS n FROM orders;
+END
+
+# On a paused stream nothing moves by itself, and step moves it
+$broker->produce('orders', $_, map { qq({"item": "tea", "amount": $_}) } 1 .. 10) for 0, 1;
+fails("CALL streamx.wait_for('orders')", qr/stream "orders" is paused.*HINT:  Run streamx.resume first/s, 'wait_for says that the stream is paused');
+shows($node, 'SELECT count(*) FROM revenue', '0', 'a paused stream stands');
+shows($node, 'SELECT state FROM streamx.stat_streams', 'paused', 'and says so');
+shows($node, 'SELECT count(*) FROM streamx.readers', '1', 'two views created on it share a reader');
+
+$node->safe_psql('postgres', <<'END');
+BEGIN;
+SELECT streamx.step('orders', max_rows => 5);
+ROLLBACK;
+END
+shows($node, 'SELECT (SELECT count(*) FROM revenue), n FROM running', '0|0', 'a step that is rolled back leaves nothing');
+shows($node, "SELECT streamx.step('orders', max_rows => 5)", '5', 'step says how many rows it took');
+shows($node, 'SELECT r.n, running.n FROM revenue r, running', '5|5', 'both views move together');
+shows($node, "BEGIN; SELECT streamx.step('orders', 3); SELECT n FROM running; SELECT streamx.step('orders', 3); SELECT n FROM running; COMMIT",
+	"3\n8\n3\n11", 'several steps in one transaction see each other');
+shows($node, "SELECT streamx.step('orders')", '9', 'a step ends at the end of the topic');
+shows($node, "SELECT streamx.step('orders')", '0', 'where there is nothing more');
+shows($node, 'SELECT n, total FROM revenue', '20|110', 'each message counts once');
+verified($node, $_) for qw(revenue running);
+
+# resume
+$node->safe_psql('postgres', "SELECT streamx.resume('orders')");
+fails("SELECT streamx.step('orders')", qr/stream "orders" is not paused.*HINT:  Run SELECT streamx.pause\('orders'\) first/s, 'a running stream is not stepped');
+$broker->produce('orders', 0, '{"item": "tea", "amount": 1}');
+caught_up($node, 'orders');
+shows($node, 'SELECT n, total FROM revenue', '21|111', 'a resumed stream goes on where the steps ended');
+
+# One view pauses, the other goes on
+$node->safe_psql('postgres', "SELECT streamx.pause('running')");
+$broker->produce('orders', 0, '{"item": "tea", "amount": 1}');
+eventually($node, 'SELECT n FROM revenue', '22', 'the other view goes on');
+shows($node, 'SELECT n FROM running', '21', 'a paused view stands');
+shows($node, "SELECT view, state FROM streamx.stat_views ORDER BY view::text", "revenue|caught up\nrunning|paused", 'and says so');
+fails("CALL streamx.wait_for('orders', '1 s')", qr/a continuous view of stream "orders" is paused/, 'wait_for says so');
+verified($node, 'running');
+$node->safe_psql('postgres', "SELECT streamx.resume('running')");
+caught_up($node, 'orders');
+shows($node, 'SELECT n FROM running', '22', 'a resumed view catches up');
+verified($node, $_) for qw(revenue running);
+
+# What cannot be
+fails("BEGIN; CALL streamx.wait_for('orders'); COMMIT", qr/streamx.wait_for cannot run inside a transaction block/, 'wait_for needs to be alone');
+fails("CALL streamx.wait_for('revenue')", qr/"revenue" is a continuous view, not a stream/, 'wait_for takes a stream');
+fails("SELECT streamx.pause('pg_class')", qr/"pg_class" is neither a stream nor a continuous view/, 'pause takes a stream or a view');
+fails("SELECT streamx.step('revenue')", qr/"revenue" is a continuous view, not a stream/, 'step takes a stream');
+fails("SELECT streamx.step('orders', 0)", qr/max_rows must be at least 1/, 'step takes at least a row');
+fails("SELECT streamx.pause(0::oid::regclass)", qr/does not exist/, 'pause takes what exists');
+$node->safe_psql('postgres', "CREATE FOREIGN TABLE clicks (page text) SERVER streamx; CREATE VIEW pages WITH (streamx.continuous) AS SELECT page, count(*) AS n FROM clicks GROUP BY 1");
+fails("SELECT streamx.step('clicks')", qr/stream "clicks" cannot be stepped/, 'a stream fed by INSERT is not stepped');
+fails("SELECT streamx.pause('pages')", qr/continuous view "pages" cannot be paused by itself/, 'nor is its view paused');
+$node->safe_psql('postgres', "CALL streamx.wait_for('clicks')");
+$node->safe_psql('postgres', "SELECT streamx.pause('clicks')");
+fails("INSERT INTO clicks VALUES ('a')", qr/stream "clicks" is paused/, 'INSERT into a paused stream is an error');
+$node->safe_psql('postgres', "SELECT streamx.resume('clicks'); INSERT INTO clicks VALUES ('a')");
+shows($node, 'SELECT n FROM pages', '1', 'until it is resumed');
+
+# Who may
+$node->safe_psql('postgres', 'CREATE ROLE reader LOGIN; CREATE ROLE watcher LOGIN IN ROLE pg_monitor');
+fails("SET ROLE reader; SELECT streamx.pause('orders')", qr/must be owner of foreign table orders/, 'only the owner pauses a stream');
+fails("SET ROLE reader; SELECT streamx.pause('running')", qr/must be owner of view running/, 'or a view');
+fails("SET ROLE reader; SELECT streamx.step('orders')", qr/must be owner/, 'only the owner steps');
+fails("SET ROLE reader; SELECT streamx.watermark('revenue')", qr/permission denied for view revenue/, 'the watermark needs SELECT');
+fails("SET ROLE reader; CALL streamx.wait_for('orders')", qr/permission denied for foreign table orders/, 'so does wait_for');
+$node->safe_psql('postgres', 'GRANT SELECT ON revenue, orders TO reader');
+is($node->safe_psql('postgres', "SET ROLE reader; SELECT streamx.watermark('revenue') IS NULL"), 't', 'a stream without event_time has no watermark');
+$node->safe_psql('postgres', "SET ROLE reader; CALL streamx.wait_for('orders')");
+is($node->safe_psql('postgres', 'SET ROLE reader; ' . join('; ', map { "SELECT count(*) FROM streamx.stat_$_" } qw(streams partitions views workers))),
+	"0\n0\n0\n0", 'a role sees no statistics of what it does not own');
+is($node->safe_psql('postgres', 'SET ROLE watcher; ' . join('; ', map { "SELECT count(*) FROM streamx.stat_$_" } qw(streams partitions views workers))),
+	"2\n4\n3\n1", 'a member of pg_monitor sees all');
+
+# wait_for holds no snapshot, and says when the time is over
+$node->safe_psql('postgres', "SELECT streamx.pause('orders')");
+$broker->produce('orders', 0, '{"item": "tea", "amount": 1}');
+$node->safe_psql('postgres', "SELECT streamx.resume('orders'); ALTER SERVER kafka OPTIONS (SET bootstrap_servers '127.0.0.1:1')");
+fails("CALL streamx.wait_for('orders', '1 s')", qr/could not ask for the end of stream "orders"/, 'wait_for says that the broker is away');
+my $address = $broker->address;
+$node->safe_psql('postgres', "ALTER SERVER kafka OPTIONS (SET bootstrap_servers '$address')");
+caught_up($node, 'orders');
+shows($node, 'SELECT n FROM running', '23', 'a server option takes effect at once');
+
+# No transaction, no snapshot and no transaction ID while there is nothing to do
+eventually($node, "SELECT state FROM streamx.stat_workers", 'caught up', 'the worker has nothing to do');
+shows($node, "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'streamx worker' AND (backend_xmin IS NOT NULL OR backend_xid IS NOT NULL)",
+	'0', 'an idle worker holds no snapshot');
+shows($node, "SELECT application_name, state FROM pg_stat_activity WHERE backend_type = 'streamx worker'", 'orders|idle', 'and can be told by its stream');
+my $xid = $node->safe_psql('postgres', 'SELECT pg_snapshot_xmax(pg_current_snapshot())');
+$node->safe_psql('postgres', 'SELECT pg_sleep(1)');
+shows($node, 'SELECT pg_snapshot_xmax(pg_current_snapshot())', $xid, 'an idle worker burns no transaction IDs');
+
+$node->stop;
+$broker->stop;
+done_testing();
