@@ -158,7 +158,7 @@ COMMENT ON TABLE streamx_internal.late_row IS 'rows that came too late for a win
 CREATE INDEX ON streamx_internal.late_row (view, "partition", "offset");
 
 -- Each reader of a stream refuses a bad message for itself; users see it once.
-CREATE VIEW streamx.dead_letters AS
+CREATE VIEW streamx.dead_letters WITH (security_barrier) AS
     SELECT stream, view, topic, "partition", "offset", message_timestamp, key, payload, "row",
            sqlstate, message, recorded_at
     FROM streamx_internal.dead_letter d
@@ -173,7 +173,7 @@ CREATE VIEW streamx.dead_letters AS
 COMMENT ON VIEW streamx.dead_letters IS 'messages and rows that were refused with an error, of the streams you may SELECT';
 GRANT SELECT ON streamx.dead_letters TO PUBLIC;
 
-CREATE VIEW streamx.late_rows AS
+CREATE VIEW streamx.late_rows WITH (security_barrier) AS
     SELECT view, stream, topic, "partition", "offset", event_time, watermark, refused_through,
            counted, "row", recorded_at
     FROM streamx_internal.late_row

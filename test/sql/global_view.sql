@@ -95,7 +95,7 @@ SELECT results_eq('TABLE never', 'VALUES (0::bigint)', 'and not counted');
 SELECT is_empty('TABLE never_by_shop', 'nor grouped');
 
 -- The view's columns are those of its query
-SELECT results_eq($$SELECT format('%s %s', attname, format_type(atttypid, atttypmod)) FROM pg_attribute WHERE attrelid = 'by_shop'::regclass AND attnum > 0 ORDER BY attnum$$,
+SELECT results_eq($$SELECT format('%s %s', attname, format_type(atttypid, atttypmod)) COLLATE "default" FROM pg_attribute WHERE attrelid = 'by_shop'::regclass AND attnum > 0 ORDER BY attnum$$,
 	$$VALUES ('boutique text'), ('sold bigint'), ('turnover numeric'), ('mean numeric')$$, 'names and types are the query''s');
 SELECT * FROM finish();
 
