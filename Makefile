@@ -2,6 +2,8 @@
 #
 #   make, make install, make installcheck    as with any PGXS extension; installcheck wants a server
 #                                            with shared_preload_libraries = 'streamx' and pgTAP
+#   make demo           see it work, for a minute, on a private PostgreSQL and an embedded broker
+#   make demo-up        leave that running, to connect with psql; make demo-down ends it
 #   make check          everything, on a private PostgreSQL; installs what is missing (Debian)
 #   make lint           the house rules alone
 #   make check-kafka    the broker tests against a real Apache Kafka
@@ -43,7 +45,7 @@ $(error rename the tests $(hidden) $(twins): pg_regress would take another file 
 endif
 
 # Our own targets install what they need themselves: no PGXS, which may be missing.
-OWN_TARGETS = check check-kafka check-matrix lint
+OWN_TARGETS = check check-kafka check-matrix lint demo demo-up demo-down
 
 ifneq ($(filter $(OWN_TARGETS),$(MAKECMDGOALS)),)
 .PHONY: $(OWN_TARGETS)
@@ -55,6 +57,12 @@ check-matrix:
 	@test/run/check-matrix
 lint:
 	@test/lint
+demo:
+	@examples/demo/demo run
+demo-up:
+	@examples/demo/demo up
+demo-down:
+	@examples/demo/demo down
 else
 
 PG_CONFIG ?= pg_config

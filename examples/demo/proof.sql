@@ -19,7 +19,7 @@ GROUP BY 1, 2 ORDER BY l.view::text;
 
 -- So are messages that could not be read, each with the reason, its offset and its bytes.
 SELECT stream, sqlstate, count(*), min(message) AS message
-FROM streamx.dead_letters GROUP BY 1, 2 ORDER BY 1, 2;
+FROM streamx.dead_letters GROUP BY stream, sqlstate, left(message, 20) ORDER BY stream::text, 2;
 
 -- A stream can be queried as it is: this reads the topic.
 SELECT * FROM orders LIMIT 3;

@@ -35,7 +35,7 @@ static void set_origins(SxBatch *batch, const SxMessage *messages, int count);
 static void open_decoder(SxBatch *batch);
 static void decode_payloads(SxBatch *batch);
 static void sort_errors(SxBatch *batch);
-static int compare_errors(const void *a, const void *b);
+static int compare_errors(const void *a, const void *b, void *batch);
 static Datum copy_datum(Datum value, Form_pg_attribute attribute);
 
 SxBatch *
@@ -142,8 +142,7 @@ sx_batch_row_is_good(const SxBatch *batch, int row, const Bitmapset *columns,
 	{
 		const SxRowError *found = &batch->errors[low];
 
-		if (found->attnum != 0 && !bms_is_member(found->attnum, columns) &&
-			!bms_is_member(found->attnum, batch->check->columns))
+		if (!sx_batch_error_rejects(batch, found) && !bms_is_member(found->attnum, columns))
 			continue;
 		if (error)
 			*error = found;
@@ -289,21 +288,24 @@ sort_errors(SxBatch *batch)
 	int i;
 
 	for (i = 1; i < batch->nerrors; i++)
-		if (batch->errors[i - 1].row > batch->errors[i].row)
+		if (compare_errors(&batch->errors[i - 1], &batch->errors[i], batch) > 0)
 		{
-			qsort(batch->errors, batch->nerrors, sizeof(SxRowError), compare_errors);
+			qsort_arg(batch->errors, batch->nerrors, sizeof(SxRowError), compare_errors, batch);
 			return;
 		}
 }
 
 static int
-compare_errors(const void *a, const void *b)
+compare_errors(const void *a, const void *b, void *batch)
 {
 	const SxRowError *left = a;
 	const SxRowError *right = b;
+	bool left_rejects = sx_batch_error_rejects(batch, left);
 
 	if (left->row != right->row)
 		return left->row < right->row ? -1 : 1;
+	if (left_rejects != sx_batch_error_rejects(batch, right))
+		return left_rejects ? -1 : 1;
 	return left->attnum - right->attnum;
 }
 

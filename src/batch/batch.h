@@ -44,7 +44,7 @@ typedef struct SxBatch
 	const SxMessage *messages; /* per row, or NULL for INSERT; payloads for dead letters */
 	int nerrors;
 	int errors_size;
-	SxRowError *errors;	  /* ascending by row */
+	SxRowError *errors;	  /* ascending by row; of each row those that reject it first */
 	int64 min_event_time; /* over rows not rejected; DT_NOEND when none */
 	size_t bytes;		  /* memory taken by rows, roughly */
 

@@ -156,7 +156,7 @@ sx_batch_add_error(SxBatch *batch, int row, AttrNumber attnum, int sqlstate, con
 	error->attnum = attnum;
 	error->sqlstate = sqlstate;
 	error->message = message;
-	if (attnum == 0 || bms_is_member(attnum, batch->check->columns))
+	if (sx_batch_error_rejects(batch, error))
 		batch->is_rejected[row] = true;
 }
 

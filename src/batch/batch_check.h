@@ -43,6 +43,13 @@ extern bool sx_batch_event_time(const SxBatch *batch, int row, TimestampTz now, 
 /* A message's timestamp as TimestampTz; false: it is none. */
 extern bool sx_batch_instant(int64 timestamp_ms, TimestampTz *instant);
 
+/* Whether an error concerns the stream, not only views that need the column. */
+static inline bool
+sx_batch_error_rejects(const SxBatch *batch, const SxRowError *error)
+{
+	return error->attnum == 0 || bms_is_member(error->attnum, batch->check->columns);
+}
+
 /* Record what is wrong with a row. */
 extern void
 sx_batch_add_error(SxBatch *batch, int row, AttrNumber attnum, int sqlstate, const char *message);

@@ -235,22 +235,12 @@ check_options(ParseState *pstate, List *options, const SxDefinition *definition)
 						errmsg("streamx.retention and streamx.refused_retention are not supported yet")));
 }
 
-/* The statement's own conditions: permanence, plain options, privileges. */
-static void
-check_target(ViewStmt *stmt, const SxDefinition *definition)
+void
+sx_define_check_plain_options(List *options)
 {
-	Oid existing = RangeVarGetRelid(stmt->view, NoLock, true);
-	AclResult aclresult;
 	ListCell *lc;
 
-	if (stmt->view->relpersistence == RELPERSISTENCE_TEMP)
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("a continuous view cannot be temporary")));
-	if (stmt->withCheckOption != NO_CHECK_OPTION)
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("a continuous view cannot have WITH CHECK OPTION"),
-						errhint("Nothing can be inserted into it; leave the clause away.")));
-	foreach (lc, stmt->options)
+	foreach (lc, options)
 	{
 		DefElem *option = lfirst(lc);
 
@@ -264,6 +254,23 @@ check_target(ViewStmt *stmt, const SxDefinition *definition)
 			ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 							errmsg("a continuous view cannot have WITH CHECK OPTION")));
 	}
+}
+
+/* The statement's own conditions: permanence, plain options, privileges. */
+static void
+check_target(ViewStmt *stmt, const SxDefinition *definition)
+{
+	Oid existing = RangeVarGetRelid(stmt->view, NoLock, true);
+	AclResult aclresult;
+
+	if (stmt->view->relpersistence == RELPERSISTENCE_TEMP)
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("a continuous view cannot be temporary")));
+	if (stmt->withCheckOption != NO_CHECK_OPTION)
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("a continuous view cannot have WITH CHECK OPTION"),
+						errhint("Nothing can be inserted into it; leave the clause away.")));
+	sx_define_check_plain_options(stmt->options);
 	if (OidIsValid(existing) && stmt->replace)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						errmsg("\"%s\" cannot be replaced by a continuous view yet", stmt->view->relname),

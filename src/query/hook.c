@@ -18,9 +18,12 @@
 #include "catalog/pg_class.h"
 #include "commands/extension.h"
 #include "executor/executor.h"
+#include "jit/jit.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/planner.h"
+#include "parser/parsetree.h"
 #include "tcop/utility.h"
+#include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -36,6 +39,7 @@
 #include "query/hook.h"
 #include "query/partial.h"
 #include "query/run.h"
+#include "query/view.h"
 
 static planner_hook_type next_planner = NULL;
 static ExecutorStart_hook_type next_executor_start = NULL;
@@ -54,6 +58,7 @@ plan_query(Query *parse, const char *source, int cursor_options, ParamListInfo p
 	if (OidIsValid(stream))
 	{
 		sx_partial_rewrite(plan);
+		plan->jitFlags = PGJIT_NONE; /* estimates are made up, and batches small */
 		/* no scan at all: conditions that the planner knows no row can meet */
 		if (sx_scan_mark(plan, stream) > 1)
 			elog(ERROR, "a plan for a micro-batch scans its stream more than once");
@@ -62,6 +67,44 @@ plan_query(Query *parse, const char *source, int cursor_options, ParamListInfo p
 }
 
 /* ---- executor ---- */
+
+/*
+ * psql reading a dump: its header switches off all of these.  Then internal
+ * relations are filled from outside, and streams get their catalog rows from the
+ * dump as well.
+ */
+static bool
+is_restoring(void)
+{
+	return !check_function_bodies && !row_security && namespace_search_path[0] == '\0';
+}
+
+/*
+ * A visible view is simple enough to be updatable, and its owner's superuser
+ * would change the state through it.
+ */
+static void
+refuse_changes(const PlannedStmt *plan)
+{
+	Oid internal = get_namespace_oid("streamx_internal", true);
+	ListCell *lc;
+
+	foreach (lc, plan->resultRelations)
+	{
+		Oid relid = rt_fetch(lfirst_int(lc), plan->rtable)->relid;
+		const char *name;
+		int length;
+
+		if (get_rel_namespace(relid) != internal)
+			continue;
+		name = get_rel_name(relid);
+		length = strlen(name);
+		if (name[0] == 'v' && length > 6 && strcmp(name + length - 6, "_state") == 0 && !is_restoring())
+			ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+							errmsg("the rows of a continuous view cannot be changed"),
+							errdetail("They are computed from the rows of its stream.")));
+	}
+}
 
 /* Whether a plan reads what rows of this transaction may still have to get into. */
 static bool
@@ -90,6 +133,8 @@ reads_streamx(const PlannedStmt *plan)
 static void
 start_executor(QueryDesc *desc, int eflags)
 {
+	if (desc->plannedstmt->resultRelations != NIL)
+		refuse_changes(desc->plannedstmt);
 	if (sx_insert_is_pending() && !(eflags & EXEC_FLAG_EXPLAIN_ONLY) && desc->snapshot &&
 		reads_streamx(desc->plannedstmt))
 	{
@@ -183,6 +228,36 @@ refuse_materialized(const CreateTableAsStmt *stmt)
 								stmt->into->rel->relname)));
 }
 
+/* CREATE OR REPLACE VIEW would leave the state without its view. */
+static void
+refuse_replacement(const ViewStmt *stmt)
+{
+	Oid relid = stmt->replace ? RangeVarGetRelid(stmt->view, NoLock, true) : InvalidOid;
+
+	if (OidIsValid(relid) && sx_view_is(relid))
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("continuous view \"%s\" cannot be replaced yet", stmt->view->relname),
+						errhint("Drop it, then create it anew.")));
+}
+
+/* Options that CREATE refuses cannot come by ALTER. */
+static void
+refuse_view_options(const AlterTableStmt *stmt)
+{
+	Oid relid = stmt->objtype == OBJECT_VIEW ? RangeVarGetRelid(stmt->relation, NoLock, true) : InvalidOid;
+	ListCell *lc;
+
+	if (!OidIsValid(relid) || !sx_view_is(relid))
+		return;
+	foreach (lc, stmt->cmds)
+	{
+		AlterTableCmd *cmd = lfirst(lc);
+
+		if (cmd->subtype == AT_SetRelOptions || cmd->subtype == AT_ReplaceRelOptions)
+			sx_define_check_plain_options((List *) cmd->def);
+	}
+}
+
 static bool
 changes_owner(const AlterTableStmt *stmt)
 {
@@ -202,11 +277,16 @@ process_utility(PlannedStmt *pstmt, const char *source, bool read_only_tree,
 				DestReceiver *dest, QueryCompletion *completion)
 {
 	Node *stmt = pstmt->utilityStmt;
+	NodeTag tag = nodeTag(stmt); /* the statement may be gone after it ran */
 	UtilityCall call = {pstmt, source, context, params, environment, dest, completion};
 
-	switch (nodeTag(stmt))
+	/* rows that wait fit the definitions as they are now, and precede what is made now */
+	if (sx_insert_is_pending() && GetCommandLogLevel(stmt) == LOGSTMT_DDL)
+		sx_insert_flush();
+	switch (tag)
 	{
 		case T_ViewStmt:
+			refuse_replacement((ViewStmt *) stmt);
 			if (sx_define_is_wanted(((ViewStmt *) stmt)->options))
 			{
 				sx_define_view(copyObject((ViewStmt *) stmt), source, pstmt->stmt_location,
@@ -217,6 +297,9 @@ process_utility(PlannedStmt *pstmt, const char *source, bool read_only_tree,
 		case T_CreateTableAsStmt:
 			refuse_materialized((CreateTableAsStmt *) stmt);
 			break;
+		case T_AlterTableStmt:
+			refuse_view_options((AlterTableStmt *) stmt);
+			break;
 		default:
 			break;
 	}
@@ -224,7 +307,7 @@ process_utility(PlannedStmt *pstmt, const char *source, bool read_only_tree,
 	if (creating_extension)
 		return;
 
-	switch (nodeTag(stmt))
+	switch (tag)
 	{
 		case T_CreateForeignTableStmt:
 			check_stream(((CreateForeignTableStmt *) stmt)->base.relation);

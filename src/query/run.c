@@ -22,7 +22,7 @@
 
 #include "query/run.h"
 
-#define SQL_LENGTH 128
+#define SQL_LENGTH 512
 
 typedef struct Entry
 {

@@ -3,6 +3,7 @@
 use strict;
 use warnings;
 
+use IPC::Run;
 use StreamX;
 use Test::More;
 
@@ -40,6 +41,34 @@ shows($node, 'SELECT min(pos) > 10, max(pos), count(*) = max(pos) - min(pos) + 1
 $node->psql('postgres', q{SELECT * FROM streamx.verify('total')}, stdout => \$out, stderr => \$err);
 like($err, qr/topic "orders" does not hold all messages.*\nDETAIL:  Partition 0 is needed from offset 0 to \d+, but the topic has it from \d+ to 809/,
 	'verify refuses, naming the offsets');
+
+# Messages that vanish under a running SELECT are an error, or with on_gap 'skip' a warning
+$node->safe_psql('postgres',
+	q{CREATE FOREIGN TABLE patient (id int) SERVER kafka OPTIONS (topic 'orders', on_gap 'skip')});
+
+sub select_while_forgetting
+{
+	my ($stream) = @_;
+	my $output;
+
+	$broker->tell('error Fetch NOT_LEADER_FOR_PARTITION 10000');
+	my $select = IPC::Run::start(
+		[ 'psql', '-XAt', '-d', $node->connstr('postgres'), '-c', "SELECT count(*) FROM $stream" ],
+		'>', \$output, '2>&1');
+	$node->poll_query_until('postgres', qq{SELECT EXISTS (SELECT FROM pg_stat_activity
+		WHERE query LIKE '%FROM $stream' AND pid <> pg_backend_pid() AND wait_event = 'Extension')});
+	$broker->produce('orders', 0, map { qq({"id": $_, "note": "$note"}) } 1 .. 1000);
+	$broker->tell('clear Fetch');
+	$select->finish;
+	return $output;
+}
+
+like(select_while_forgetting('orders'),
+	qr/ERROR:  offsets \d+ to \d+ of partition 0 are not in topic "orders" any more\nDETAIL:  The partition now begins at offset \d+/,
+	'the error names the offsets');
+like(select_while_forgetting('patient'),
+	qr/WARNING:  offsets \d+ to \d+ of partition 0 are not in topic "orders" any more\n.*\n\d+\n/,
+	'the warning does too, and the rest is read');
 
 $node->stop;
 $broker->stop;

@@ -5,7 +5,7 @@ CREATE FOREIGN TABLE clicks (page text, user_id int NOT NULL CHECK (user_id > 0)
 	SERVER streamx OPTIONS (retain 'on');
 CREATE FOREIGN TABLE forgetful (page text) SERVER streamx;
 
-SELECT plan(37);
+SELECT plan(41);
 
 -- INSERT and COPY, and what they give back
 SELECT results_eq(
@@ -171,10 +171,32 @@ SELECT throws_ok($$SELECT * FROM streamx.verify('per_sensor', -1)$$, '22023',
 	'tolerance must be a finite number, not less than zero', 'a tolerance is not negative');
 SELECT throws_ok($$SELECT * FROM streamx.verify('readings')$$, NULL, '"readings" is not a continuous view',
 	'only views are verified');
+
+-- verify refuses what it cannot prove, and says what it reads as it is now
+CREATE VIEW pages WITH (streamx.continuous) AS SELECT page, count(*) FROM forgetful GROUP BY page;
+SELECT throws_ok($$SELECT * FROM streamx.verify('pages')$$, '55000', 'cannot verify continuous view "pages"',
+	'not without the rows');
+CREATE FOREIGN TABLE timed (at timestamptz, sensor int) SERVER streamx OPTIONS (event_time 'at', retain 'on');
+CREATE VIEW careless WITH (streamx.continuous, streamx.late_rows = 'discard') AS
+	SELECT tumble(at, '1 minute') AS w, count(*) FROM timed GROUP BY 1;
+SELECT throws_ok($$SELECT * FROM streamx.verify('careless')$$, '55000', 'cannot verify continuous view "careless"',
+	'not when late rows are thrown away');
+CREATE TABLE rooms (sensor int, room text);
+INSERT INTO rooms VALUES (1, 'kitchen');
+CREATE VIEW per_room WITH (streamx.continuous) AS
+	SELECT room, count(*) AS n FROM timed JOIN rooms USING (sensor) GROUP BY room;
+INSERT INTO timed VALUES ('2024-05-01 10:00', 1), ('2024-05-01 10:01', 2);
+SELECT is_empty($$SELECT * FROM streamx.verify('per_room')$$, 'a view with a join is verified');
+UPDATE rooms SET room = 'bathroom';
+SET client_min_messages = notice;
+SELECT results_eq($$SELECT difference, "row" ->> 'room' FROM streamx.verify('per_room') ORDER BY 1$$,
+	$$VALUES ('extra', 'kitchen'), ('missing', 'bathroom')$$, 'with the tables as they are now');
+SET client_min_messages = warning;
 SELECT * FROM finish();
 
-DROP VIEW per_user, per_sensor;
-DROP FOREIGN TABLE clicks, forgetful, readings, orders;
+DROP VIEW per_user, per_sensor, pages, careless, per_room;
+DROP FOREIGN TABLE clicks, forgetful, readings, orders, timed;
+DROP TABLE rooms;
 DROP SERVER nobody;
 DROP ROLE regress_fdw_reader;
 SELECT relname FROM pg_class WHERE relname IN ('clicks_log', 'readings_log', 'visits_stream_log');

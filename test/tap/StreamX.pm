@@ -18,7 +18,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(streamx_node caught_up eventually shows verified worker_pids kill_workers);
+our @EXPORT = qw(streamx_node caught_up eventually shows verified worker_pids kill_workers crash);
 
 # A started server; settings are lines of postgresql.conf.
 sub streamx_node
@@ -105,6 +105,21 @@ sub kill_workers
 	$node->poll_query_until('postgres', "SELECT count(*) > 0 FROM pg_catalog.pg_stat_activity
 		WHERE backend_type = 'streamx worker' AND pid NOT IN ($pids)")
 		or die 'the workers did not come back';
+}
+
+# Kill the postmaster and start it again, as soon as the last of its children is gone.
+sub crash
+{
+	my ($node) = @_;
+
+	$node->kill9;
+	for (1 .. 300)
+	{
+		return if $node->start(fail_ok => 1);
+		$node->stop('fast', fail_ok => 1);
+		select(undef, undef, undef, 0.1);
+	}
+	die 'the server does not start after a crash';
 }
 
 package StreamX::Broker;
