@@ -11,6 +11,8 @@ CREATE SCHEMA streamx;
 GRANT USAGE ON SCHEMA streamx TO PUBLIC;
 COMMENT ON SCHEMA streamx IS 'streamx: catalog, administration and monitoring of continuous views';
 CREATE SCHEMA streamx_internal;
+-- a view's owner names its internal relations when it runs; each has privileges of its own
+GRANT USAGE ON SCHEMA streamx_internal TO PUBLIC;
 COMMENT ON SCHEMA streamx_internal IS 'streamx: state tables and helper views of continuous views; not to be touched';
 
 -- State type ----------------------------------------------------------------

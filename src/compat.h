@@ -164,4 +164,10 @@
 #define sx_check_is_enforced(check) true
 #endif
 
+/* range = range: the first minor releases of 15 have no name for it. */
+#include "catalog/pg_operator.h"
+#ifndef RANGE_EQ_OP
+#define RANGE_EQ_OP 3882
+#endif
+
 #endif

@@ -49,6 +49,7 @@ static bool is_flushing = false;
 static Segment *push(Oid stream, int level);
 static void set_waiting(Segment *segment, bool is_waiting);
 static void pop(void);
+static void take_away(Segment *segment);
 static void append(SxBatch *target, const SxBatch *source);
 static void flush_stream(Oid stream);
 static void transaction_callback(XactEvent event, void *arg);
@@ -115,6 +116,22 @@ pop(void)
 	Segment *segment = top;
 
 	top = segment->below;
+	set_waiting(segment, false);
+	MemoryContextDelete(GetMemoryChunkContext(segment));
+}
+
+/*
+ * Take a segment away whose rows have their final place.  It is not used again:
+ * the stream may have other columns when the next row comes.
+ */
+static void
+take_away(Segment *segment)
+{
+	Segment **link = &top;
+
+	while (*link != segment)
+		link = &(*link)->below;
+	*link = segment->below;
 	set_waiting(segment, false);
 	MemoryContextDelete(GetMemoryChunkContext(segment));
 }
@@ -208,12 +225,12 @@ flush_stream(Oid stream)
 	foreach (lc, waiting)
 	{
 		segment = lfirst(lc);
-		set_waiting(segment, false);
 		if (segment->level == level)
 		{
-			sx_batch_reset(segment->batch);	/* INSERT and merge share their fate */
+			take_away(segment); /* INSERT and merge share their fate */
 			continue;
 		}
+		set_waiting(segment, false);
 		segment->merged_level = level;
 		deepest_merge = Max(deepest_merge, level);
 	}
@@ -248,20 +265,19 @@ transaction_callback(XactEvent event, void *arg)
 static void
 commit_level(int level)
 {
-	Segment *segment;
+	Segment *segment = top;
 
-	for (segment = top; segment && (segment->level == level || deepest_merge >= level);
-		 segment = segment->below)
+	while (segment && (segment->level == level || deepest_merge >= level))
 	{
+		Segment *below = segment->below;
+
 		if (segment->level == level)
 			segment->level = level - 1;
 		if (segment->merged_level == level)
 			segment->merged_level = level - 1;
 		if (segment->merged_level == segment->level)
-		{
-			segment->merged_level = 0;
-			sx_batch_reset(segment->batch);
-		}
+			take_away(segment);
+		segment = below;
 	}
 	deepest_merge = Min(deepest_merge, level - 1);
 

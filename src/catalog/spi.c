@@ -12,9 +12,12 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/xact.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_extension.h"
 #include "miscadmin.h"
+#include "parser/parser.h"
+#include "tcop/utility.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
@@ -22,6 +25,7 @@
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
 #include "catalog/namespace.h"
@@ -93,11 +97,47 @@ sx_spi_execute(const char *statement, int nargs, const Oid *types, const Datum *
 	return SPI_processed;
 }
 
+/*
+ * A definition is run as a part of the user's statement: event triggers fire for
+ * that one alone, and never under our search_path.
+ */
+static void
+run_definition(RawStmt *raw, const char *statement)
+{
+	PlannedStmt *wrapper = makeNode(PlannedStmt);
+
+	wrapper->commandType = CMD_UTILITY;
+	wrapper->utilityStmt = raw->stmt;
+	wrapper->stmt_location = raw->stmt_location;
+	wrapper->stmt_len = raw->stmt_len;
+	CommandCounterIncrement();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	ProcessUtility(wrapper, statement, false, PROCESS_UTILITY_SUBCOMMAND, NULL, NULL, None_Receiver,
+				   NULL);
+	if (ActiveSnapshotSet())
+		PopActiveSnapshot();
+	CommandCounterIncrement();
+}
+
+static bool
+is_definition(const Node *stmt)
+{
+	return !IsA(stmt, SelectStmt) && !IsA(stmt, InsertStmt) && !IsA(stmt, UpdateStmt) &&
+		   !IsA(stmt, DeleteStmt);
+}
+
 uint64
 sx_spi_run(const char *statement)
 {
-	int result = SPI_execute(statement, false, 0);
+	List *raw = raw_parser(statement, RAW_PARSE_DEFAULT);
+	int result;
 
+	if (list_length(raw) == 1 && is_definition(linitial_node(RawStmt, raw)->stmt))
+	{
+		run_definition(linitial(raw), statement);
+		return 0;
+	}
+	result = SPI_execute(statement, false, 0);
 	if (result < 0)
 		elog(ERROR, "could not execute \"%s\": %s", statement, SPI_result_code_string(result));
 	return SPI_processed;

@@ -1,16 +1,17 @@
 /*
  * json.h
- *	  Finding fields in JSON messages: the thin interface between PostgreSQL's C
- *	  and the project's one C++ file.
+ *	  The thin interface between PostgreSQL's C and the project's one C++ file:
+ *	  where the tokens of a JSON message begin.
  *
- * The C side describes what is wanted as a tree of nodes and allocates it; the
- * C++ side walks messages.  It never calls PostgreSQL, never throws, and says
- * with an error text what is wrong with a message.
+ * The C++ side never calls PostgreSQL, never throws, and says with an error text
+ * what is wrong with a message.
  */
 #ifndef SX_JSON_H
 #define SX_JSON_H
 
-#include "decode/field.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #ifdef __cplusplus
 #define SX_C_LINKAGE extern "C"
@@ -18,43 +19,22 @@
 #define SX_C_LINKAGE extern
 #endif
 
-/* Objects and arrays may be nested so deep, the message itself counted. */
-#define SX_JSON_MAX_DEPTH 1024
-
-/* Names of one object that are remembered although nobody wants them. */
-#define SX_JSON_MAX_UNWANTED 64
-
-/* Longer names are never remembered, only looked up. */
-#define SX_JSON_LEARN_LENGTH 32
-
-typedef struct SxJsonNode SxJsonNode;
-
-/* A name seen in an object: of a wanted child, or remembered to pass it by. */
-typedef struct SxJsonKey
-{
-	const char *name; /* padded with at least 8 bytes */
-	uint32_t length;
-	uint32_t hash;
-	SxJsonNode *node;		/* NULL: not wanted */
-	struct SxJsonKey *next; /* the key that followed it last time, or NULL */
-	char learned[SX_JSON_LEARN_LENGTH + 8];
-} SxJsonKey;
+typedef struct SxJson SxJson;
 
 /*
- * An object, or a value, that somebody wants.  Nodes are numbered in preorder,
- * so those below a node are the numbers from its own to before last.
+ * A message in the parser's buffers, good until the next one.  Its UTF-8 and
+ * the ends of its strings are right; the rest is for a walk over the tokens to
+ * check.  A token ends where the next begins, less white space.
  */
-struct SxJsonNode
+typedef struct SxJsonScan
 {
-	uint32_t number;
-	uint32_t last;
-	uint32_t nchildren; /* 0: a value only */
-	uint32_t nkeys;		/* children first, then unwanted ones as they come */
-	SxJsonKey *keys;	/* nchildren + SX_JSON_MAX_UNWANTED */
-	uint32_t nslots;	/* a power of two, more than twice the keys */
-	SxJsonKey **slots;	/* hash table of keys */
-	SxJsonKey first;	/* its next is the first key of the last object */
-};
+	const char *message; /* a copy, with 64 NULs behind it */
+	uint32_t length;
+	bool has_escapes;		/* a backslash somewhere */
+	const uint32_t *tokens; /* where they begin, ascending; then length */
+	uint32_t ntokens;
+	char *scratch; /* as long as the message and its NULs, for strings without escapes */
+} SxJsonScan;
 
 typedef struct SxJsonProblem
 {
@@ -69,33 +49,13 @@ typedef struct SxJsonProblem
 	} kind;
 } SxJsonProblem;
 
-typedef struct SxJson SxJson;
-
 /* A parser; NULL when there is no memory. */
 SX_C_LINKAGE SxJson *sx_json_create(void);
 SX_C_LINKAGE void sx_json_free(SxJson *json);
 
-/* The hash that slots are made with; name is padded. */
-SX_C_LINKAGE uint32_t sx_json_hash(const char *name, uint32_t length);
-
-/*
- * Check a message and find the fields of root and below in it: fields[number]
- * for each node; what is not there is SX_FIELD_MISSING.  The fields point into
- * the parser's buffers and live until the next call.
- */
-SX_C_LINKAGE bool sx_json_find(SxJson *json, const char *data, size_t length, SxJsonNode *root,
-							   SxField *fields, SxJsonProblem *problem);
-
-/*
- * The elements of an array found by the last sx_json_find.  Nested arrays are
- * dimensions, unless is_flat: then only the outer one counts.  Returns how many
- * elements there are, -1 if the array is not rectangular, -2 if it has more than
- * max_dimensions.  fields may be NULL, to count only; fields live until the next
- * call with fields.
- */
-SX_C_LINKAGE int64_t sx_json_elements(SxJson *json, uint32_t position, bool is_flat,
-									  int max_dimensions, int *ndimensions, int *dimensions,
-									  SxField *fields);
+/* Copy a message and find its tokens. */
+SX_C_LINKAGE bool sx_json_scan(SxJson *json, const char *data, size_t length, SxJsonScan *scan,
+							   SxJsonProblem *problem);
 
 /* Give back the memory that large messages needed. */
 SX_C_LINKAGE void sx_json_trim(SxJson *json);

@@ -2,8 +2,8 @@
  * json_decode.c
  *	  Format "json": which names lead to which columns.
  *
- * The paths of root and of the columns' fields form a tree; json.cc walks the
- * messages along it.  Several columns may want the same node.
+ * The paths of root and of the columns' fields form a tree; json_walk.c
+ * walks the messages along it.  Several columns may want the same node.
  */
 #include "compat.h"
 
@@ -13,6 +13,7 @@
 
 #include "decode/format.h"
 #include "decode/json.h"
+#include "decode/json_walk.h"
 
 /* A path of more names is refused: the walk recurses along it. */
 #define MAX_PATH_NAMES 64
@@ -32,8 +33,9 @@ typedef struct NameTree
 typedef struct JsonState
 {
 	SxJson *json;
-	SxJsonNode *root;	/* the whole message */
-	SxJsonNode *object; /* where the columns' fields are */
+	SxJsonMessage message; /* the last one */
+	SxJsonNode *root;	   /* the whole message */
+	SxJsonNode *object;	   /* where the columns' fields are */
 	const char *root_path;
 	int ncolumns;
 	SxJsonNode **columns; /* by column */
@@ -94,8 +96,9 @@ sx_json_decode(void *opaque, const SxPayload *payload, SxField *fields, int *sql
 	SxJsonProblem problem;
 	int i;
 
-	if (!sx_json_find(state->json, payload->data, payload->length, state->root, state->fields,
-					  &problem))
+	if (!sx_json_scan(state->json, payload->data, payload->length, &state->message.scan,
+					  &problem) ||
+		!sx_json_find(&state->message, state->root, state->fields, &problem))
 		return report(&problem, sqlstate, message);
 	if (unlikely(state->fields[state->object->number].kind != SX_FIELD_OBJECT))
 	{
@@ -117,8 +120,8 @@ sx_json_array(void *opaque, uint32 position, bool is_flat, int max_dimensions, i
 {
 	JsonState *state = opaque;
 
-	return sx_json_elements(state->json, position, is_flat, max_dimensions, ndimensions, dimensions,
-							fields);
+	return sx_json_elements(&state->message, position, is_flat, max_dimensions, ndimensions,
+							dimensions, fields);
 }
 
 void

@@ -598,7 +598,12 @@ collect_groups(Walk *walk)
 		ereport(ERROR, (errcode(ERRCODE_TOO_MANY_COLUMNS),
 						errmsg("a continuous view cannot have more than %d group keys",
 							   INDEX_MAX_KEYS - 2)));
-	if (find_window_call((Node *) query->jointree, &stray))
+	foreach (lc, query->rtable)
+	{
+		if (find_window_call((Node *) ((RangeTblEntry *) lfirst(lc))->functions, &stray))
+			break;
+	}
+	if (stray || find_window_call((Node *) query->jointree, &stray))
 		refuse(walk, stray, "windows cannot be used in FROM and WHERE of a continuous view",
 			   "Use conditions on the event time.");
 }

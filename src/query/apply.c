@@ -222,6 +222,22 @@ refuse_columns(const SxView *view, SxReader *reader, SxBatch *batch, SxApplyCoun
 
 /* ---- one view ---- */
 
+/* Whose error it is. */
+static void
+name_view(void *arg)
+{
+	errcontext("continuous view \"%s\"", ((const SxView *) arg)->name);
+}
+
+static void
+push_view_context(const SxView *view, ErrorContextCallback *context)
+{
+	context->callback = name_view;
+	context->arg = unconstify(SxView *, view);
+	context->previous = error_context_stack;
+	error_context_stack = context;
+}
+
 static void
 apply_view(const SxView *view, SxReader *reader, SxBatch *batch, SxApplyCounts *counts)
 {
@@ -230,7 +246,9 @@ apply_view(const SxView *view, SxReader *reader, SxBatch *batch, SxApplyCounts *
 	MemoryContext old = MemoryContextSwitchTo(context);
 	SxSelection selection;
 	SxRunAs saved;
+	ErrorContextCallback error_context;
 
+	push_view_context(view, &error_context);
 	refuse_columns(view, reader, batch, counts);
 	sx_late_select(view, reader, batch, &selection);
 	counts->rows += selection.nrows;
@@ -240,6 +258,7 @@ apply_view(const SxView *view, SxReader *reader, SxBatch *batch, SxApplyCounts *
 	if (selection.nlate > 0)
 		counts->late_rows += sx_late_record(view, reader, batch, &selection);
 	sx_run_end(&saved);
+	error_context_stack = error_context.previous;
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 }
@@ -279,7 +298,9 @@ try_rows(Careful *careful, const int *rows, int nrows, const SxSelection *late)
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 	ErrorData *volatile error = NULL;
+	ErrorContextCallback error_context;
 
+	push_view_context(careful->view, &error_context);
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
 	PG_TRY();
@@ -303,6 +324,7 @@ try_rows(Careful *careful, const int *rows, int nrows, const SxSelection *late)
 		RollbackAndReleaseCurrentSubTransaction();
 	}
 	PG_END_TRY();
+	error_context_stack = error_context.previous;
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
 	return error;
@@ -361,7 +383,8 @@ apply_carefully(Oid relid, SxReader *reader, SxBatch *batch, SxApplyCounts *coun
 		error = try_rows(&careful, NULL, 0, &selection);
 	if (error == NULL)
 		return true;
-	if (is_passing_error(error->sqlerrcode) || list_length(reader->views) == 1)
+	/* a view alone has nobody to leave; INSERT has no reader that could retry */
+	if (is_passing_error(error->sqlerrcode) || list_length(reader->views) == 1 || !batch->stream->is_kafka)
 		ReThrowError(error);
 
 	sx_activity_failed(SX_ACTIVITY_VIEW, relid, relid, error);

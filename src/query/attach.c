@@ -159,7 +159,8 @@ catch_up(Oid view, const SxStream *stream, Oid log, int32 reader_id, int64 first
 	reader->partitions[0].at_end = true;
 
 	sx_spi_begin(&spi);
-	portal = SPI_cursor_open_with_args(NULL, statement, 0, NULL, NULL, NULL, true,
+	/* not "read only": rows that this very statement has logged are to be seen */
+	portal = SPI_cursor_open_with_args(NULL, statement, 0, NULL, NULL, NULL, false,
 									   CURSOR_OPT_NO_SCROLL);
 	for (;;)
 	{

@@ -75,6 +75,7 @@ static const char *const kept_settings[] = {
 	"lc_monetary", "lc_numeric", "lc_time", "xmlbinary", "xmloption",
 	"default_text_search_config"};
 
+static char *statement_text(const char *source, int location, int length);
 static Query *analyze_query(ViewStmt *stmt, const char *source, int location, int length);
 static List *split_options(List *options, List **others);
 static void check_options(ParseState *pstate, List *options, const SxDefinition *definition);
@@ -115,7 +116,6 @@ sx_define_view(ViewStmt *stmt, const char *source, int location, int length, SxR
 	List *options = split_options(stmt->options, &others);
 	Query *query;
 	Query *delta;
-	char *text;
 
 	pstate->p_sourcetext = source;
 	query = analyze_query(stmt, source, location, length);
@@ -141,14 +141,27 @@ sx_define_view(ViewStmt *stmt, const char *source, int location, int length, SxR
 	StoreViewQuery(relations.visible, visible_query(&relations, query), true);
 	record_ownership(&relations);
 
-	text = pnstrdup(source + Max(location, 0), length > 0 ? length : strlen(source + Max(location, 0)));
-	record_catalog(&relations, text, options);
+	record_catalog(&relations, statement_text(source, location, length), options);
 	CommandCounterIncrement();
 	sx_attach_view(relations.visible, relations.definition->stream->relid,
 				   sx_option_get(options, "start"));
 	CacheInvalidateRelcacheByRelid(relations.visible);
 	if (sx_views_changed)
 		sx_views_changed();
+}
+
+/* One statement out of the source text, without the blanks around it. */
+static char *
+statement_text(const char *source, int location, int length)
+{
+	const char *start = source + Max(location, 0);
+	const char *end = start + (length > 0 ? length : strlen(start));
+
+	while (start < end && isspace((unsigned char) *start))
+		start++;
+	while (end > start && (isspace((unsigned char) end[-1]) || end[-1] == ';'))
+		end--;
+	return pnstrdup(start, end - start);
 }
 
 /* Parse analysis as DefineView does it: column names of CREATE VIEW v (a, b) applied. */
@@ -506,7 +519,7 @@ create_state(Relations *relations, Query *delta)
 			appendStringInfo(&keys, "%s%s", separator, entry->resname);
 		separator = ", ";
 	}
-	appendStringInfoString(&sql, ") WITH (fillfactor = 70)");
+	appendStringInfoString(&sql, ") WITH (fillfactor = 50)");
 	sx_spi_run(sql.data);
 	sx_spi_run(psprintf("CREATE UNIQUE INDEX ON " INTERNAL_SCHEMA ".%s (%s) NULLS NOT DISTINCT", name,
 						keys.data));

@@ -23,6 +23,9 @@ extern bool sx_define_is_wanted(List *options);
 extern void sx_define_view(ViewStmt *stmt, const char *source, int location, int length,
 						   SxRunUtility run, void *context);
 
+/* Error if an ordinary view has options that a continuous one cannot have. */
+extern void sx_define_check_plain_options(List *options);
+
 /* Give the owners of continuous views what they may have changed hands with. */
 extern void sx_define_sync_owners(void);
 

@@ -18,15 +18,18 @@
 #include "catalog/pg_class.h"
 #include "commands/extension.h"
 #include "executor/executor.h"
+#include "foreign/foreign.h"
 #include "jit/jit.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/planner.h"
 #include "parser/parsetree.h"
 #include "tcop/utility.h"
+#include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/rls.h"
 #include "utils/snapmgr.h"
 
 #include "batch/insert.h"
@@ -228,6 +231,88 @@ refuse_materialized(const CreateTableAsStmt *stmt)
 								stmt->into->rel->relname)));
 }
 
+/* The column that a stream's option event_time names; 0: no option, -1: no such column any more. */
+static int
+event_time_of(Oid relid)
+{
+	const char *name = sx_option_get(GetForeignTable(relid)->options, "event_time");
+	AttrNumber attnum = name ? get_attnum(relid, name) : 0;
+
+	return name && attnum == InvalidAttrNumber ? -1 : attnum;
+}
+
+/* The stream that a statement alters, or InvalidOid. */
+static Oid
+altered_stream(const AlterTableStmt *stmt)
+{
+	Oid relid = RangeVarGetRelid(stmt->relation, NoLock, true);
+
+	return OidIsValid(relid) && get_rel_relkind(relid) == RELKIND_FOREIGN_TABLE && sx_stream_is(relid)
+			   ? relid
+			   : InvalidOid;
+}
+
+/* The windows of a view are those of the event time that the stream had. */
+static void
+check_event_time(Oid relid, int before)
+{
+	Oid type = OIDOID;
+	Datum value = ObjectIdGetDatum(relid);
+	bool has_windows;
+	SxSpi spi;
+
+	if (before == -1 || event_time_of(relid) == before)
+		return;
+	sx_spi_begin(&spi);
+	has_windows = sx_spi_execute("SELECT FROM streamx.views v JOIN streamx.view_streams s USING (view)"
+								 " WHERE s.stream = $1 AND v.window_kind <> 'global'",
+								 1, &type, &value, NULL, false) > 0;
+	sx_spi_end(&spi);
+	if (has_windows)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("cannot change event_time of stream \"%s\"", get_rel_name(relid)),
+						errdetail("Continuous views with windows read it."),
+						errhint("Drop these views first, or make another stream.")));
+}
+
+/*
+ * ALTER ... RENAME COLUMN: options name columns, which PostgreSQL does not know
+ * of.  event_time gets the new name; a column of a Kafka stream keeps its field,
+ * which is the old name unless an option says otherwise.
+ */
+static void
+follow_rename(Oid relid, const char *old_name, const char *new_name)
+{
+	const char *stream = quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
+													get_rel_name(relid));
+	ForeignTable *table = GetForeignTable(relid);
+	const char *event_time = sx_option_get(table->options, "event_time");
+	SxSpi spi;
+
+	sx_spi_begin(&spi);
+	if (event_time && strcmp(event_time, old_name) == 0)
+		sx_spi_run(psprintf("ALTER FOREIGN TABLE %s OPTIONS (SET event_time %s)", stream,
+							quote_literal_cstr(new_name)));
+	CommandCounterIncrement();
+	if (sx_stream_open(relid)->is_kafka && strchr(old_name, '.') == NULL &&
+		GetForeignColumnOptions(relid, get_attnum(relid, new_name)) == NIL)
+		sx_spi_run(psprintf("ALTER FOREIGN TABLE %s ALTER COLUMN %s OPTIONS (ADD field %s)", stream,
+							quote_identifier(new_name), quote_literal_cstr(old_name)));
+	sx_spi_end(&spi);
+}
+
+/* The stream that a statement renames a column of, or InvalidOid. */
+static Oid
+renamed_stream(const RenameStmt *stmt)
+{
+	Oid relid;
+
+	if (stmt->renameType != OBJECT_COLUMN || stmt->relation == NULL)
+		return InvalidOid;
+	relid = RangeVarGetRelid(stmt->relation, NoLock, true);
+	return OidIsValid(relid) && sx_stream_is(relid) ? relid : InvalidOid;
+}
+
 /* CREATE OR REPLACE VIEW would leave the state without its view. */
 static void
 refuse_replacement(const ViewStmt *stmt)
@@ -279,6 +364,8 @@ process_utility(PlannedStmt *pstmt, const char *source, bool read_only_tree,
 	Node *stmt = pstmt->utilityStmt;
 	NodeTag tag = nodeTag(stmt); /* the statement may be gone after it ran */
 	UtilityCall call = {pstmt, source, context, params, environment, dest, completion};
+	Oid altered = InvalidOid; /* the stream that the statement is about */
+	int event_time = 0;
 
 	/* rows that wait fit the definitions as they are now, and precede what is made now */
 	if (sx_insert_is_pending() && GetCommandLogLevel(stmt) == LOGSTMT_DDL)
@@ -299,6 +386,12 @@ process_utility(PlannedStmt *pstmt, const char *source, bool read_only_tree,
 			break;
 		case T_AlterTableStmt:
 			refuse_view_options((AlterTableStmt *) stmt);
+			altered = altered_stream((AlterTableStmt *) stmt);
+			if (OidIsValid(altered))
+				event_time = event_time_of(altered);
+			break;
+		case T_RenameStmt:
+			altered = renamed_stream((RenameStmt *) stmt);
 			break;
 		default:
 			break;
@@ -314,8 +407,14 @@ process_utility(PlannedStmt *pstmt, const char *source, bool read_only_tree,
 			break;
 		case T_AlterTableStmt:
 			check_stream(((AlterTableStmt *) stmt)->relation);
+			if (OidIsValid(altered))
+				check_event_time(altered, event_time);
 			if (changes_owner((AlterTableStmt *) stmt))
 				sx_define_sync_owners();
+			break;
+		case T_RenameStmt:
+			if (OidIsValid(altered))
+				follow_rename(altered, ((RenameStmt *) stmt)->subname, ((RenameStmt *) stmt)->newname);
 			break;
 		case T_AlterOwnerStmt:
 		case T_ReassignOwnedStmt:

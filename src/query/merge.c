@@ -5,7 +5,15 @@
  * A DestReceiver: each row of the delta plan is a group with its partial
  * states.  A group that has a row gets state = combine(state, delta), a new one
  * is stored as it is.  The delta plan returns each group once, so a row is
- * written at most once per command.  The caller owns the transaction, and is
+ * written at most once per command.
+ *
+ * Many groups are merged in the order of the state's index: neighbours share
+ * its pages, and those of the table, which the first batches filled in that order.
+ *
+ *		groups --> the first ones at once ----> merge_group
+ *		       \-> the others --> sort at end --^
+ *
+ *  The caller owns the transaction, and is
  * the view's owner while the plan runs, as whom combine functions are called.
  */
 #include "compat.h"
@@ -13,12 +21,17 @@
 #include "access/tupdesc.h"
 #include "catalog/pg_type.h"
 #include "executor/tuptable.h"
+#include "miscadmin.h"
 #include "nodes/primnodes.h"
 #include "utils/memutils.h"
+#include "utils/tuplesort.h"
 
 #include "aggregate/transition.h"
 #include "query/merge.h"
 #include "query/state.h"
+
+/* So many groups are merged as they come: sorting them would cost more than it saves. */
+#define UNSORTED_GROUPS 500
 
 typedef struct MergeReceiver
 {
@@ -29,6 +42,9 @@ typedef struct MergeReceiver
 	int naggregates;
 	SxAggregate **aggregates;
 	MemoryContext row_context;
+	int ngroups; /* merged as they came */
+	Tuplesortstate *sort; /* the others */
+	TupleDesc desc; /* of the delta */
 
 	/* one row's columns */
 	Datum *values;
@@ -37,6 +53,7 @@ typedef struct MergeReceiver
 
 static void merge_startup(DestReceiver *dest, int operation, TupleDesc desc);
 static bool merge_row(TupleTableSlot *delta, DestReceiver *dest);
+static void merge_group(MergeReceiver *merge, TupleTableSlot *delta);
 static void update_group(MergeReceiver *merge, TupleTableSlot *stored, TupleTableSlot *delta);
 static void insert_group(MergeReceiver *merge, TupleTableSlot *delta);
 static void merge_shutdown(DestReceiver *dest);
@@ -83,6 +100,7 @@ merge_startup(DestReceiver *dest, int operation, TupleDesc desc)
 	MergeReceiver *merge = (MergeReceiver *) dest;
 	TupleDesc stored = sx_state_descriptor(merge->state);
 
+	merge->desc = desc;
 	if (desc->natts != stored->natts)
 		elog(ERROR, "delta of continuous view \"%s\" has %d columns instead of %d",
 			 merge->view->name, desc->natts, stored->natts);
@@ -106,6 +124,22 @@ static bool
 merge_row(TupleTableSlot *delta, DestReceiver *dest)
 {
 	MergeReceiver *merge = (MergeReceiver *) dest;
+
+	if (merge->ngroups < UNSORTED_GROUPS)
+	{
+		merge->ngroups++;
+		merge_group(merge, delta);
+		return true;
+	}
+	if (merge->sort == NULL)
+		merge->sort = sx_state_begin_sort(merge->state, delta->tts_tupleDescriptor);
+	tuplesort_puttupleslot(merge->sort, delta);
+	return true;
+}
+
+static void
+merge_group(MergeReceiver *merge, TupleTableSlot *delta)
+{
 	MemoryContext old = MemoryContextSwitchTo(merge->row_context);
 	TupleTableSlot *stored;
 
@@ -117,7 +151,6 @@ merge_row(TupleTableSlot *delta, DestReceiver *dest)
 		insert_group(merge, delta);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(merge->row_context);
-	return true;
 }
 
 static void
@@ -154,6 +187,21 @@ insert_group(MergeReceiver *merge, TupleTableSlot *delta)
 static void
 merge_shutdown(DestReceiver *dest)
 {
+	MergeReceiver *merge = (MergeReceiver *) dest;
+	TupleTableSlot *delta;
+
+	if (merge->sort == NULL)
+		return;
+	delta = MakeSingleTupleTableSlot(merge->desc, &TTSOpsMinimalTuple);
+	tuplesort_performsort(merge->sort);
+	while (tuplesort_gettupleslot(merge->sort, true, false, delta, NULL))
+	{
+		CHECK_FOR_INTERRUPTS();
+		merge_group(merge, delta);
+	}
+	ExecDropSingleTupleTableSlot(delta);
+	tuplesort_end(merge->sort);
+	merge->sort = NULL;
 }
 
 static void

@@ -21,6 +21,8 @@
 #include "catalog/spi.h"
 #include "query/partial.h"
 
+#define INITIAL_GROUPS 64
+
 typedef struct Rewrite
 {
 	Oid			marker;			/* streamx.partial */
@@ -51,6 +53,8 @@ sx_partial_rewrite(PlannedStmt *stmt)
 	if (has_plain_aggregate((Node *) plan->targetlist, NULL))
 		elog(ERROR, "unmarked aggregate in a plan for a micro-batch");
 	agg->aggsplit = AGGSPLIT_INITIAL_SERIAL;
+	/* a made-up estimate: an empty hash table of its size costs each small batch, growing a large one little */
+	agg->numGroups = Min(agg->numGroups, INITIAL_GROUPS);
 }
 
 static Oid

@@ -51,7 +51,8 @@ apply_batch(SxBatch *batch)
 	partition->at_end = true;
 	if (stream->retain)
 		sx_log_append(stream, batch);
-	sx_apply(reader, batch, false, &counts);
+	/* with on_error 'stop', the default, a row that a view cannot take is the inserter's error */
+	sx_apply(reader, batch, stream->on_error != SX_ON_ERROR_STOP, &counts);
 	sx_progress_save(reader);
 
 	PopActiveSnapshot();

@@ -19,10 +19,12 @@
 #include "access/xact.h"
 #include "catalog/pg_am.h"
 #include "executor/executor.h"
+#include "miscadmin.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/tuplesort.h"
 
 #include "query/state.h"
 
@@ -225,6 +227,25 @@ prepare_keys(SxState *state)
 							   index->rd_indcollation[i], get_opcode(equals), (Datum) 0);
 		state->key_is_varlena[i] = TupleDescAttr(RelationGetDescr(state->table), i)->attlen == -1;
 	}
+}
+
+struct Tuplesortstate *
+sx_state_begin_sort(const SxState *state, TupleDesc desc)
+{
+	Relation index = state->index;
+	AttrNumber *columns = palloc(state->nkeys * sizeof(AttrNumber));
+	Oid *operators = palloc(state->nkeys * sizeof(Oid));
+	bool *nulls_first = palloc0(state->nkeys * sizeof(bool));
+
+	for (int i = 0; i < state->nkeys; i++)
+	{
+		Oid type = index->rd_opcintype[i];
+
+		columns[i] = i + 1;
+		operators[i] = get_opfamily_member(index->rd_opfamily[i], type, type, BTLessStrategyNumber);
+	}
+	return tuplesort_begin_heap(desc, state->nkeys, columns, operators, index->rd_indcollation,
+								nulls_first, Max(work_mem / 4, 64), NULL, TUPLESORT_NONE);
 }
 
 /* Index entries */

@@ -34,6 +34,9 @@ extern void sx_state_update(SxState *state, const Datum *states, const bool *isn
 /* Add a group: values for all columns. */
 extern void sx_state_insert(SxState *state, const Datum *values, const bool *isnull);
 
+/* A sort of rows that begin with a group's keys (and slice) into the order in which groups are found fastest. */
+extern struct Tuplesortstate *sx_state_begin_sort(const SxState *state, TupleDesc desc);
+
 extern void sx_state_close(SxState *state);
 
 /* counters since open */

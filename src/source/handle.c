@@ -25,7 +25,7 @@
 #define QUEUE_ENTRY_BYTES 512
 #define MIN_QUEUE_BYTES (1024 * 1024)
 #define MIN_FETCH_BYTES (1024 * 1024)
-#define MAX_FETCH_BYTES (50 * 1024 * 1024)
+#define MAX_FETCH_BYTES (16 * 1024 * 1024)
 
 /* A client on its way out; belongs to two threads, the last one frees it. */
 typedef struct Leaving
@@ -143,7 +143,7 @@ static void
 set_budget(rd_kafka_conf_t *conf, size_t queue_bytes)
 {
 	int64 budget = Max((int64) queue_bytes, MIN_QUEUE_BYTES);
-	int64 fetch = Min(Max(budget / 8, MIN_FETCH_BYTES), MAX_FETCH_BYTES);
+	int64 fetch = Min(Max(budget / 16, MIN_FETCH_BYTES), MAX_FETCH_BYTES);
 	int64 kilobytes = Min((budget - budget / 8) / 1024, 2097151);
 	char ignored[SX_REASON_SIZE];
 

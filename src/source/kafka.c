@@ -27,9 +27,10 @@
 #include "source/kafka.h"
 
 #define MAX_PARTITION_NUMBER 1000000
-#define MAX_CHUNK 1024 /* messages taken from the queue at once */
-#define RETRY_MS 1000  /* between attempts to go on at a lost position */
-#define ENDS_MS 50	   /* at most so often are end offsets asked for */
+#define MAX_CHUNK 1024		/* messages taken from the queue at once */
+#define RETRY_MS 1000		/* between attempts to go on at a lost position */
+#define GAP_TIMEOUT_MS 1500 /* twice fetch.wait.max.ms, and some */
+#define ENDS_MS 50			/* at most so often are end offsets asked for */
 #define ENDS_TIMEOUT_MS 250
 #define ENDS_COST 20 /* ... and for a twentieth of the time */
 #define ENDS_FAILED_MS 5000
@@ -335,7 +336,7 @@ check_gap(SxSource *source, int at)
 
 	if (partition->next_offset >= 0)
 	{
-		if (sx_kafka_ask_range(source, partition->partition, ENDS_TIMEOUT_MS, &low, &high) !=
+		if (sx_kafka_ask_range(source, partition->partition, GAP_TIMEOUT_MS, &low, &high) !=
 			RD_KAFKA_RESP_ERR_NO_ERROR)
 			return;
 		partition->end_offset = high;

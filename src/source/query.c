@@ -4,7 +4,8 @@
  *
  * librdkafka answers such questions synchronously and knows nothing of our
  * interrupts, so each is asked again and again with growing patience, and
- * interrupts are looked at in between.
+ * interrupts are looked at in between.  On a connection that is fetching at the
+ * end of a log, an answer waits for the fetch: up to fetch.wait.max.ms (500).
  */
 #include "compat.h"
 
@@ -14,7 +15,7 @@
 
 #include "source/kafka.h"
 
-#define FIRST_PATIENCE_MS 150
+#define FIRST_PATIENCE_MS 400
 #define MAX_PATIENCE_MS 1200
 
 /* One question: what is asked of whom, and the place for the answer. */

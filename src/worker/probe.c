@@ -167,6 +167,7 @@ sx_probe_main(Datum arg)
 
 	/* whoever holds the catalog (DROP EXTENSION) goes first; the launcher tries again */
 	SetConfigOption("lock_timeout", "1s", PGC_SUSET, PGC_S_OVERRIDE);
+	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	streams = list_streams();

@@ -65,6 +65,7 @@ run_transaction(SxTask *task, Action action, void *argument)
 
 	PG_TRY();
 	{
+		SetCurrentStatementStartTimestamp(); /* what now() is */
 		StartTransactionCommand();
 		action(task, argument);
 		CommitTransactionCommand();
@@ -272,7 +273,10 @@ discover(SxTask *task)
 		task->failures++;
 		note_disconnected(task, error ? error : "no answer");
 		if (!has_any)
+		{
 			task->retry_at_us = sx_now_us() + Min(backoff_us(task->failures), 5 * USECS_PER_SEC);
+			task->discover_at_us = 0;
+		}
 		return has_any;
 	}
 	if (task->state == SX_WORKER_DISCONNECTED)
@@ -514,6 +518,7 @@ sx_task_turn(SxTask *task, int64 queue_bytes, size_t batch_bytes)
 	int64 later;
 	int64 report_at;
 	int64 now;
+	SxGap gap;
 
 	if (sx_now_us() < task->retry_at_us)
 		return task->retry_at_us;
@@ -528,6 +533,8 @@ sx_task_turn(SxTask *task, int64 queue_bytes, size_t batch_bytes)
 	}
 	watch_connection(task);
 	now = sx_now_us();
+	if (task->consumer->nmessages == 0 && sx_consumer_gap(task->consumer, &gap))
+		return now; /* found just now: pass_gap is next */
 	if (is_ready(task, limit, batch_bytes, now, &later))
 	{
 		commit_batch(task);

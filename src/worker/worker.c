@@ -31,6 +31,7 @@
 
 #include "catalog/setting.h"
 #include "catalog/spi.h"
+#include "worker/launcher.h"
 #include "worker/shared.h"
 #include "worker/task.h"
 
@@ -52,7 +53,8 @@ sx_worker_run_batch(SxConsumer *consumer, bool is_careful, bool (*is_stale)(void
 {
 	SxReader *reader = consumer->reader;
 	SxBatch *batch = consumer->batch;
-	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	int nviews;
+	MemoryContext old = MemoryContextSwitchTo(batch->rows);
 
 	sx_lock_stream(reader->stream); /* lock first, then snapshot */
 	if (is_stale && is_stale())
@@ -61,6 +63,7 @@ sx_worker_run_batch(SxConsumer *consumer, bool is_careful, bool (*is_stale)(void
 		return false;
 	}
 	sx_apply_lock(reader);
+	nviews = list_length(reader->views);
 	PushActiveSnapshot(GetTransactionSnapshot());
 
 	sx_batch_decode(batch, consumer->messages, consumer->nmessages, sx_apply_columns(reader),
@@ -68,6 +71,8 @@ sx_worker_run_batch(SxConsumer *consumer, bool is_careful, bool (*is_stale)(void
 	sx_consumer_advance(consumer);
 	sx_apply(reader, batch, is_careful, counts);
 	sx_progress_save(reader);
+	if (list_length(reader->views) < nviews)
+		sx_launcher_wakeup(); /* a view left: it has a reader of its own now */
 
 	PopActiveSnapshot();
 	MemoryContextSwitchTo(old);
@@ -131,6 +136,7 @@ align_tasks(List *readers)
 
 		task->is_stale = true;
 		task->discover_at_us = 0;
+		task->retry_at_us = 0; /* the change may be what it waits for */
 		if (list_member_int(readers, task->reader))
 		{
 			readers = list_delete_int(readers, task->reader);
@@ -164,6 +170,7 @@ look_at_catalog(void)
 	{
 		List *readers = NIL;
 
+		SetCurrentStatementStartTimestamp();
 		StartTransactionCommand();
 		PushActiveSnapshot(GetTransactionSnapshot());
 		MemoryContextSwitchTo(context);

@@ -48,13 +48,15 @@ shows($node, 'SELECT n, total FROM revenue', '205|10105', 'transient errors are 
 verified($node, 'revenue');
 
 # A topic that comes later than its stream
+$broker->tell('topic later 1');
+$broker->tell('topic-error later UNKNOWN_TOPIC_OR_PART');
 $node->safe_psql('postgres', <<'END');
 CREATE FOREIGN TABLE later (amount int) SERVER kafka OPTIONS (topic 'later', format 'json');
 CREATE VIEW later_sum WITH (streamx.continuous) AS SELECT count(*) AS n FROM later;
 END
 eventually($node, "SELECT state FROM streamx.stat_workers WHERE stream_name = 'later'", 'disconnected', 'a missing topic is waited for');
 shows($node, "SELECT last_error LIKE '%later%' FROM streamx.stat_workers WHERE stream_name = 'later'", 't', 'and named');
-$broker->tell('topic later 1');
+$broker->tell('topic-error later NO_ERROR');
 $broker->produce('later', 0, '{"amount": 1}');
 eventually($node, 'SELECT n FROM later_sum', '1', 'it is read once it is there');
 

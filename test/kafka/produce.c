@@ -266,6 +266,7 @@ open_producer(rd_kafka_conf_t *conf, const Settings *settings)
 	set_property(conf, "bootstrap.servers", resolve_bootstrap(settings->bootstrap));
 	set_property(conf, "enable.idempotence", "true"); /* implies acks=all, and order */
 	set_property(conf, "message.timeout.ms", "30000");
+	set_property(conf, "log_level", "3");
 	if (settings->transactional_id != NULL)
 		set_property(conf, "transactional.id", settings->transactional_id);
 	rd_kafka_conf_set_dr_msg_cb(conf, delivered);

@@ -1,4 +1,6 @@
 -- A tumbling view counts every row once, refuses late ones, and equals its own query run as a batch
+\pset tuples_only on
+\pset format unaligned
 SET client_min_messages = warning;
 SET timezone = 'UTC';
 CREATE FOREIGN TABLE orders (event_time timestamptz, category text, amount numeric(10,2))

@@ -1,0 +1,93 @@
+-- Where a view starts: with the first kept row, with the next one, or at a time; and what is kept at all
+\pset tuples_only on
+\pset format unaligned
+SET client_min_messages = warning;
+SET timezone = 'UTC';
+CREATE FOREIGN TABLE kept (at timestamptz, n int) SERVER streamx OPTIONS (event_time 'at', retain 'on');
+CREATE FOREIGN TABLE passing (at timestamptz, n int) SERVER streamx OPTIONS (event_time 'at');
+
+SELECT plan(25);
+
+-- A view of a kept stream catches up in CREATE VIEW, judging with a watermark of its own
+INSERT INTO kept VALUES ('2024-05-01 10:00', 1), ('2024-05-01 12:00', 2);
+INSERT INTO kept VALUES ('2024-05-01 10:01', 4);
+CREATE VIEW from_first WITH (streamx.continuous) AS SELECT tumble(at, '1 hour') AS w, sum(n) FROM kept GROUP BY 1;
+SELECT results_eq('SELECT sum FROM from_first ORDER BY w', 'VALUES (5::bigint), (2)', 'read in one batch, the third row is not late');
+CREATE VIEW from_now WITH (streamx.continuous, streamx.start = 'latest') AS SELECT tumble(at, '1 hour') AS w, sum(n) FROM kept GROUP BY 1;
+SELECT is_empty('TABLE from_now', 'latest: nothing yet');
+SELECT pg_sleep(0.01);
+CREATE TABLE middle AS SELECT clock_timestamp() AS at;
+SELECT pg_sleep(0.01);
+INSERT INTO kept VALUES ('2024-05-01 13:00', 8);
+SELECT format('CREATE VIEW from_middle WITH (streamx.continuous, streamx.start = %L) AS SELECT tumble(at, ''1 hour'') AS w, sum(n) FROM kept GROUP BY 1', at)
+	FROM middle \gexec
+SELECT results_eq('SELECT sum FROM from_now', 'VALUES (8::bigint)', 'latest: what came since');
+SELECT results_eq('SELECT sum FROM from_middle', 'VALUES (8::bigint)', 'a time: what was inserted since');
+CREATE VIEW from_future WITH (streamx.continuous, streamx.start = '2999-01-01') AS SELECT sum(n) FROM kept;
+SELECT results_eq('TABLE from_future', 'VALUES (NULL::bigint)', 'a time to come: nothing yet');
+INSERT INTO kept VALUES ('2024-05-01 11:59:59', 16), ('2024-05-01 13:30', 32);
+SELECT results_eq('SELECT sum FROM from_first ORDER BY w', 'VALUES (5::bigint), (2), (40)', 'the first view refused a late row');
+SELECT results_eq('SELECT sum FROM from_now ORDER BY w', 'VALUES (40::bigint)', 'and so did one without its window: all share the stream''s watermark');
+SELECT results_eq('SELECT sum FROM from_future', 'VALUES (48::bigint)', 'without a window it counts');
+SELECT results_eq('SELECT view::text, event_time FROM streamx.late_rows ORDER BY 1',
+	$$VALUES ('from_first', timestamptz '2024-05-01 11:59:59'), ('from_middle', '2024-05-01 11:59:59'), ('from_now', '2024-05-01 11:59:59')$$, 'recorded for each');
+SELECT is_empty(format('SELECT * FROM streamx.verify(%L)', view), view || ': verify agrees') FROM streamx.views ORDER BY view::text;
+
+-- What is not kept cannot be read again
+INSERT INTO passing VALUES ('2024-05-01 10:00', 1);
+CREATE VIEW passing_sum WITH (streamx.continuous) AS SELECT sum(n) FROM passing;
+INSERT INTO passing VALUES ('2024-05-01 10:00', 2);
+SELECT results_eq('TABLE passing_sum', 'VALUES (2::bigint)', 'a view of a passing stream starts now');
+SELECT * FROM passing;
+SELECT * FROM streamx.verify('passing_sum');
+CREATE VIEW passing_first WITH (streamx.continuous, streamx.start = 'earliest') AS SELECT sum(n) FROM passing;
+CREATE VIEW passing_latest WITH (streamx.continuous, streamx.start = 'latest') AS SELECT sum(n) FROM passing;
+CREATE VIEW discarding WITH (streamx.continuous, streamx.late_rows = 'discard') AS SELECT tumble(at, '1 hour'), sum(n) FROM kept GROUP BY 1;
+INSERT INTO kept VALUES ('2024-05-01 10:00', 1);
+SELECT is(count(*), 0::bigint, 'discarded late rows are not kept') FROM streamx.late_rows WHERE view = 'discarding'::regclass;
+SELECT * FROM streamx.verify('discarding');
+
+-- A paused stream takes no rows
+SELECT streamx.pause('passing');
+INSERT INTO passing VALUES ('2024-05-01 10:00', 4);
+SELECT results_eq('TABLE passing_sum', 'VALUES (2::bigint)', 'nothing arrived');
+SELECT streamx.resume('passing');
+INSERT INTO passing VALUES ('2024-05-01 10:00', 8);
+SELECT results_eq('TABLE passing_sum', 'VALUES (10::bigint)', 'after resume it goes on');
+SELECT streamx.pause('passing_sum');
+
+-- A row that a view cannot take is an error of the inserter, who can try again
+CREATE VIEW quotient WITH (streamx.continuous) AS SELECT 100 / n AS q, count(*) FROM kept GROUP BY 1;
+INSERT INTO kept VALUES ('2024-05-05', 1), ('2024-05-05', 0);
+SELECT is(sum(count), 7::numeric, 'the error undid the transaction') FROM quotient;
+-- (incompressible, or the index would take it)
+CREATE FUNCTION noise(n int) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT string_agg(md5(i::text), '') FROM generate_series(1, n) i $$;
+CREATE VIEW wide WITH (streamx.continuous) AS SELECT noise(n) AS k, count(*) FROM kept WHERE n < 500 GROUP BY 1;
+INSERT INTO kept VALUES ('2024-05-05', 400);
+DROP VIEW wide, quotient;
+INSERT INTO kept VALUES ('2024-05-05', 0), ('2024-05-05', 400);
+SELECT results_eq('SELECT n FROM kept ORDER BY at DESC, n LIMIT 2', 'VALUES (0), (400)', 'without those views the rows are good');
+-- ... unless the stream says otherwise: then the row is a dead letter of that view
+CREATE FOREIGN TABLE lenient (at timestamptz, n int) SERVER streamx OPTIONS (event_time 'at', on_error 'dead_letter', retain 'on');
+CREATE VIEW lenient_sum WITH (streamx.continuous) AS SELECT sum(n) FROM lenient;
+CREATE VIEW lenient_quotient WITH (streamx.continuous) AS SELECT sum(100 / n) FROM lenient;
+BEGIN;
+INSERT INTO lenient SELECT '2024-05-05', i % 50 FROM generate_series(1, 100) i;
+SELECT results_eq('TABLE lenient_sum', 'VALUES (2450::bigint)', 'one view takes all rows');
+COMMIT;
+SELECT results_eq('SELECT sum FROM lenient_quotient', 'SELECT 2 * sum(100 / i) FROM generate_series(1, 49) i', 'the other all but two');
+SELECT results_eq($$SELECT view::text, sqlstate, message, "row"->>'n', "offset" FROM streamx.dead_letters ORDER BY "offset"$$,
+	$$VALUES ('lenient_quotient', '22012', 'division by zero', '0', 49::bigint), ('lenient_quotient', '22012', 'division by zero', '0', 99)$$, 'which are dead letters');
+SELECT is_empty($$SELECT * FROM streamx.verify('lenient_quotient')$$, 'verify agrees');
+BEGIN;
+INSERT INTO lenient VALUES ('2024-05-05', 0);
+SAVEPOINT one;
+SELECT is(count(*), 3::bigint, 'a third one') FROM streamx.dead_letters;
+ROLLBACK;
+SELECT is(count(*), 2::bigint, 'rolled back as all else') FROM streamx.dead_letters;
+SELECT * FROM finish();
+DROP FOREIGN TABLE kept, passing CASCADE;
+DROP FOREIGN TABLE IF EXISTS lenient CASCADE;
+DROP TABLE middle;
+DROP FUNCTION noise;
+SELECT count(*) FROM streamx.views;
