@@ -8,6 +8,7 @@
 #   make lint           the house rules alone
 #   make check-kafka    the broker tests against a real Apache Kafka
 #   make check-matrix   make check's suites on PostgreSQL 17 and 18, in chroots
+#   make bench          speed and memory, with a real Apache Kafka: see docs/performance.md
 
 EXTENSION = streamx
 EXTVERSION = 0.1.0
@@ -45,7 +46,7 @@ $(error rename the tests $(hidden) $(twins): pg_regress would take another file 
 endif
 
 # Our own targets install what they need themselves: no PGXS, which may be missing.
-OWN_TARGETS = check check-kafka check-matrix lint demo demo-up demo-down
+OWN_TARGETS = check check-kafka check-matrix lint demo demo-up demo-down bench
 
 ifneq ($(filter $(OWN_TARGETS),$(MAKECMDGOALS)),)
 .PHONY: $(OWN_TARGETS)
@@ -57,6 +58,8 @@ check-matrix:
 	@test/run/check-matrix
 lint:
 	@test/lint
+bench:
+	@bench/run
 demo:
 	@examples/demo/demo run
 demo-up:

@@ -370,6 +370,7 @@ CREATE VIEW streamx.stat_streams AS
            CASE WHEN s.paused THEN 'paused'
                 WHEN n.topic OPERATOR(pg_catalog.=) '' THEN 'fed by INSERT'
                 WHEN n.views OPERATOR(pg_catalog.=) 0 THEN 'not read'
+                WHEN n.running OPERATOR(pg_catalog.=) 0 THEN 'paused'
                 ELSE COALESCE(w.state, 'waiting for a worker slot') END AS state,
            n.views, n.readers, p.partitions, p.lag, p.watermark,
            a.rows, a.batches, a.late_rows, a.dead_letters, a.last_batch_time,
@@ -382,7 +383,8 @@ CREATE VIEW streamx.stat_streams AS
                  WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()),
     LATERAL (SELECT pg_catalog.max(r.topic) AS topic,
                     pg_catalog.count(DISTINCT r.reader) AS readers,
-                    pg_catalog.count(v.view) AS views
+                    pg_catalog.count(v.view) AS views,
+                    pg_catalog.count(v.view) FILTER (WHERE NOT r.paused) AS running
              FROM streamx.readers r
              LEFT JOIN streamx.view_streams v ON v.reader OPERATOR(pg_catalog.=) r.reader
              WHERE r.stream OPERATOR(pg_catalog.=) s.stream) n,
@@ -459,4 +461,26 @@ COMMENT ON TABLE streamx_internal.skip IS 'offsets [from_offset, to_offset) that
 CREATE INDEX ON streamx_internal.skip (reader, "partition");
 
 -- Dump and restore ------------------------------------------------------------
--- (pg_extension_config_dump)
+-- (query/adopt.c)
+
+CREATE FUNCTION streamx.adopt_stream() RETURNS trigger
+    LANGUAGE c AS 'MODULE_PATHNAME', 'streamx_adopt_stream';
+COMMENT ON FUNCTION streamx.adopt_stream() IS 'gives a restored stream its log; a Kafka stream comes up paused';
+REVOKE EXECUTE ON FUNCTION streamx.adopt_stream() FROM PUBLIC;
+CREATE TRIGGER adopt BEFORE INSERT ON streamx.streams
+    FOR EACH ROW EXECUTE FUNCTION streamx.adopt_stream();
+CREATE FUNCTION streamx.adopt_view() RETURNS trigger
+    LANGUAGE c AS 'MODULE_PATHNAME', 'streamx_adopt_view';
+COMMENT ON FUNCTION streamx.adopt_view() IS 'gives a restored continuous view its internal relations';
+REVOKE EXECUTE ON FUNCTION streamx.adopt_view() FROM PUBLIC;
+CREATE TRIGGER adopt AFTER INSERT ON streamx.views
+    FOR EACH ROW EXECUTE FUNCTION streamx.adopt_view();
+
+SELECT pg_catalog.pg_extension_config_dump(relation, '')
+FROM pg_catalog.unnest(ARRAY[
+    'streamx.streams', 'streamx.readers', 'streamx.readers_reader_seq', 'streamx.progress',
+    'streamx.views', 'streamx.view_streams', 'streamx_internal.view_id',
+    'streamx_internal.dead_letter', 'streamx_internal.dead_letter_id_seq',
+    'streamx_internal.late_row', 'streamx_internal.late_row_id_seq',
+    'streamx_internal.skip'
+]::pg_catalog.regclass[]) AS relation;

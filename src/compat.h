@@ -79,24 +79,26 @@
 
 /* range_serialize learned soft errors in 16. */
 #if PG_VERSION_NUM >= 160000
-#define sx_range_serialize(typcache, lower, upper, is_empty) \
+#define sx_range_serialize(typcache, lower, upper, is_empty)                                       \
 	range_serialize(typcache, lower, upper, is_empty, NULL)
 #else
-#define sx_range_serialize(typcache, lower, upper, is_empty) \
+#define sx_range_serialize(typcache, lower, upper, is_empty)                                       \
 	range_serialize(typcache, lower, upper, is_empty)
 #endif
 
 /* 18 shows grouped expressions as Vars of an RTE_GROUP, the last of the range table. */
 #if PG_VERSION_NUM >= 180000
-#define sx_compat_flatten_groups(query) \
-	do { \
-		if ((query)->hasGroupRTE) \
-		{ \
-			(query)->targetList = (List *) flatten_group_exprs(NULL, (query), (Node *) (query)->targetList); \
-			(query)->havingQual = flatten_group_exprs(NULL, (query), (query)->havingQual); \
-			(query)->rtable = list_truncate((query)->rtable, list_length((query)->rtable) - 1); \
-			(query)->hasGroupRTE = false; \
-		} \
+#define sx_compat_flatten_groups(query)                                                            \
+	do                                                                                             \
+	{                                                                                              \
+		if ((query)->hasGroupRTE)                                                                  \
+		{                                                                                          \
+			(query)->targetList =                                                                  \
+				(List *) flatten_group_exprs(NULL, (query), (Node *) (query)->targetList);         \
+			(query)->havingQual = flatten_group_exprs(NULL, (query), (query)->havingQual);         \
+			(query)->rtable = list_truncate((query)->rtable, list_length((query)->rtable) - 1);    \
+			(query)->hasGroupRTE = false;                                                          \
+		}                                                                                          \
 	} while (0)
 #else
 #define sx_compat_flatten_groups(query) ((void) 0)
@@ -113,7 +115,8 @@
 #if PG_VERSION_NUM >= 180000
 #define sx_compat_executor_run(desc, direction, count) ExecutorRun((desc), (direction), (count))
 #else
-#define sx_compat_executor_run(desc, direction, count) ExecutorRun((desc), (direction), (count), true)
+#define sx_compat_executor_run(desc, direction, count)                                             \
+	ExecutorRun((desc), (direction), (count), true)
 #endif
 
 /* varlena macros moved out of postgres.h in 16; privileges of functions got a general check. */

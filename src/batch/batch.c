@@ -22,6 +22,7 @@
 #include "batch/batch.h"
 #include "batch/batch_check.h"
 #include "batch/metadata.h"
+#include "catalog/spi.h"
 
 #define SMALLEST_SIZE 64 /* rows */
 
@@ -73,14 +74,18 @@ sx_batch_decode(SxBatch *batch, const SxMessage *messages, int count, const Bitm
 				TimestampTz now)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->rows);
+	SxSpi saved;
 
 	Assert(batch->nrows == 0);
 	reserve(batch, count);
 	set_columns(batch, bms_union(columns, batch->check->columns));
 	set_origins(batch, messages, count);
+	/* input functions, domains and CHECK constraints are the stream owner's code, not the worker's */
+	sx_become(batch->stream->owner, &saved);
 	decode_payloads(batch);
 	sx_metadata_fill(batch, batch->columns);
 	sx_batch_check(batch, now);
+	sx_unbecome(&saved);
 	sort_errors(batch);
 	batch->bytes = MemoryContextMemAllocated(batch->context, true);
 	MemoryContextSwitchTo(old);
@@ -160,7 +165,9 @@ sx_batch_row_jsonb(const SxBatch *batch, int row)
 	Datum *values = palloc(sizeof(Datum) * Max(tupdesc->natts, 1));
 	bool *isnull = palloc(sizeof(bool) * Max(tupdesc->natts, 1));
 	Datum record;
+	Datum result;
 	FmgrInfo to_jsonb;
+	SxSpi saved;
 	int attnum = -1;
 	int i = 0;
 
@@ -181,7 +188,11 @@ sx_batch_row_jsonb(const SxBatch *batch, int row)
 											 list_make1(makeNullConst(RECORDOID, -1, InvalidOid)),
 											 InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL),
 					   &to_jsonb);
-	return FunctionCall1(&to_jsonb, record);
+	/* types may have casts to json, which are anybody's functions */
+	sx_become(stream->owner, &saved);
+	result = FunctionCall1(&to_jsonb, record);
+	sx_unbecome(&saved);
+	return result;
 }
 
 /* Make room for so many rows; new ones are all NULL. */

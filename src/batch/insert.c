@@ -261,6 +261,18 @@ transaction_callback(XactEvent event, void *arg)
 	}
 }
 
+/* The parent's segment that can take this one's rows, so that many savepoints stay few segments. */
+static Segment *
+find_parent(const Segment *segment)
+{
+	Segment *below = segment->below;
+
+	while (below && below->level == segment->level &&
+		   (below->merged_level != 0 || below->batch->stream->relid != segment->batch->stream->relid))
+		below = below->below;
+	return below && below->level == segment->level ? below : NULL;
+}
+
 /* A subtransaction's segments become its parent's. */
 static void
 commit_level(int level)
@@ -271,27 +283,28 @@ commit_level(int level)
 	{
 		Segment *below = segment->below;
 
-		if (segment->level == level)
-			segment->level = level - 1;
 		if (segment->merged_level == level)
 			segment->merged_level = level - 1;
+		if (segment->level == level)
+			segment->level = level - 1;
 		if (segment->merged_level == segment->level)
 			take_away(segment);
 		segment = below;
 	}
 	deepest_merge = Min(deepest_merge, level - 1);
 
-	/* join with what the parent had, so that many savepoints stay one segment */
-	while (top && top->below && top->below->level == top->level &&
-		   top->below->merged_level == 0 && top->merged_level == 0 &&
-		   top->below->batch->stream->relid == top->batch->stream->relid)
+	for (segment = top; segment && segment->level == level - 1;)
 	{
-		if (top->is_waiting)
+		Segment *below = segment->below;
+		Segment *parent = segment->merged_level == 0 ? find_parent(segment) : NULL;
+
+		if (parent)
 		{
-			append(top->below->batch, top->batch);
-			set_waiting(top->below, true);
+			append(parent->batch, segment->batch);
+			set_waiting(parent, true);
+			take_away(segment);
 		}
-		pop();
+		segment = below;
 	}
 }
 
@@ -318,6 +331,9 @@ abort_level(int level)
 static void
 subtransaction_callback(SubXactEvent event, SubTransactionId id, SubTransactionId parent, void *arg)
 {
+	/* subtransactions of a merge are none of the INSERTs' */
+	if (is_flushing)
+		return;
 	if (event == SUBXACT_EVENT_COMMIT_SUB)
 		commit_level(GetCurrentTransactionNestLevel());
 	else if (event == SUBXACT_EVENT_ABORT_SUB)

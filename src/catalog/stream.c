@@ -100,6 +100,7 @@ sx_stream_open(Oid relid)
 
 	stream->relid = relid;
 	stream->name = pstrdup(RelationGetRelationName(relation));
+	stream->owner = relation->rd_rel->relowner;
 	stream->server_oid = table->serverid;
 	stream->is_kafka = sx_option_get(server->options, "bootstrap_servers") != NULL;
 	stream->tupdesc = CreateTupleDescCopyConstr(RelationGetDescr(relation));

@@ -29,6 +29,7 @@ typedef struct SxStream
 {
 	Oid relid;
 	const char *name; /* for messages, unqualified */
+	Oid owner;		  /* as whom its types, domains and CHECK constraints are run */
 	Oid server_oid;
 	bool is_kafka; /* false: fed by INSERT and COPY */
 	const char *topic;

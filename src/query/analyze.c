@@ -19,6 +19,7 @@
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
 #include "commands/extension.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/clauses.h"
@@ -238,35 +239,38 @@ check_clauses(Walk *walk, Query *query)
 
 /* ---- relations ---- */
 
+static bool view_reads_stream(Oid relid);
+
+/* context: the view at hand, which before PostgreSQL 16 is among its own relations. */
+static bool
+reads_stream(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, RangeTblEntry))
+	{
+		RangeTblEntry *rte = (RangeTblEntry *) node;
+
+		if (rte->rtekind != RTE_RELATION || rte->relid == *(Oid *) context)
+			return false;
+		return (rte->relkind == RELKIND_FOREIGN_TABLE && sx_stream_is(rte->relid)) ||
+			   (rte->relkind == RELKIND_VIEW && view_reads_stream(rte->relid));
+	}
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, reads_stream, context, QTW_EXAMINE_RTES_BEFORE);
+	return expression_tree_walker(node, reads_stream, context);
+}
+
 /* Whether a plain view reads a stream somewhere below. */
 static bool
 view_reads_stream(Oid relid)
 {
 	Relation rel = table_open(relid, AccessShareLock);
-	List *stack = list_make1(get_view_query(rel));
-	bool found = false;
+	bool found;
 
+	check_stack_depth();
+	found = reads_stream((Node *) get_view_query(rel), &relid);
 	table_close(rel, NoLock);
-	while (stack != NIL && !found)
-	{
-		Query *query = linitial(stack);
-		ListCell *lc;
-
-		stack = list_delete_first(stack);
-		foreach (lc, query->rtable)
-		{
-			RangeTblEntry *rte = lfirst(lc);
-
-			if (rte->rtekind == RTE_SUBQUERY && rte->subquery)
-				stack = lappend(stack, rte->subquery);
-			else if (rte->rtekind == RTE_RELATION && rte->relkind == RELKIND_FOREIGN_TABLE &&
-					 sx_stream_is(rte->relid))
-				found = true;
-			else if (rte->rtekind == RTE_RELATION && rte->relkind == RELKIND_VIEW &&
-					 rte->relid != relid && view_reads_stream(rte->relid))
-				found = true;
-		}
-	}
 	return found;
 }
 

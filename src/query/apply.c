@@ -30,9 +30,6 @@
 #include "query/view.h"
 #include "window/watermark.h"
 
-/* Most rows of one batch that a view's errors may cost: then the view leaves, or pauses. */
-#define MAX_BISECTIONS 1000
-
 /* One view's careful run. */
 typedef struct Careful
 {
@@ -40,14 +37,16 @@ typedef struct Careful
 	SxReader   *reader;
 	SxBatch    *batch;
 	SxApplyCounts *counts;
-	int			bisections;
+	int		   *good;			/* rows that have passed a probe; NULL: rows are merged at once */
+	int			ngood;
 } Careful;
 
 static void refuse_rows(SxReader *reader, SxBatch *batch, SxApplyCounts *counts);
 static void refuse_columns(const SxView *view, SxReader *reader, SxBatch *batch,
 						   SxApplyCounts *counts);
 static void apply_view(const SxView *view, SxReader *reader, SxBatch *batch, SxApplyCounts *counts);
-static bool apply_carefully(Oid view, SxReader *reader, SxBatch *batch, SxApplyCounts *counts);
+static bool apply_carefully(Oid view, SxReader *reader, SxBatch *batch, bool is_alone,
+							SxApplyCounts *counts);
 static void run_delta(const SxView *view, const SxBatch *batch, const int *rows, int nrows);
 static void advance(SxReader *reader, const SxBatch *batch);
 
@@ -97,7 +96,8 @@ sx_apply(SxReader *reader, SxBatch *batch, bool is_careful, SxApplyCounts *count
 		CHECK_FOR_INTERRUPTS();
 		if (!is_careful)
 			apply_view(sx_view_load(view), reader, batch, &own);
-		else if (!apply_carefully(view, reader, batch, &own))
+		else if (!apply_carefully(view, reader, batch, staying == NIL && lnext(reader->views, lc) == NULL,
+								  &own))
 			continue;
 		staying = lappend_oid(staying, view);
 		counts->late_rows += own.late_rows;
@@ -314,7 +314,10 @@ try_rows(Careful *careful, const int *rows, int nrows, const SxSelection *late)
 			careful->counts->late_rows += sx_late_record(careful->view, careful->reader, careful->batch,
 														 late);
 		sx_run_end(&saved);
-		ReleaseCurrentSubTransaction();
+		if (careful->good)
+			RollbackAndReleaseCurrentSubTransaction();
+		else
+			ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
 	{
@@ -340,20 +343,26 @@ is_passing_error(int sqlstate)
 		   ERRCODE_TO_CATEGORY(sqlstate) == ERRCODE_INSUFFICIENT_RESOURCES;
 }
 
-/* Merge rows; data errors are narrowed down to their rows.  The error if there is another one. */
+/* Merge, or probe, rows; data errors are narrowed down to their rows.  The error if there is another one. */
 static ErrorData *
 bisect(Careful *careful, const int *rows, int nrows)
 {
-	ErrorData *error = try_rows(careful, rows, nrows, NULL);
+	ErrorData *error;
 
+	CHECK_FOR_INTERRUPTS();
 	check_stack_depth();
+	error = try_rows(careful, rows, nrows, NULL);
 	if (error == NULL)
+	{
+		if (careful->good)
+			memcpy(careful->good + careful->ngood, rows, sizeof(int) * nrows);
+		careful->ngood += nrows;
 		return NULL;
+	}
 	if (is_passing_error(error->sqlerrcode))
 		ReThrowError(error);
-	if (!is_data_error(error->sqlerrcode) || careful->bisections >= MAX_BISECTIONS)
+	if (!is_data_error(error->sqlerrcode))
 		return error;
-	careful->bisections++;
 	if (nrows == 1)
 	{
 		if (careful->batch->stream->on_error == SX_ON_ERROR_STOP)
@@ -366,25 +375,92 @@ bisect(Careful *careful, const int *rows, int nrows)
 	return error ? error : bisect(careful, rows + nrows / 2, nrows - nrows / 2);
 }
 
-/* True if the view stays with the reader. */
-static bool
-apply_carefully(Oid relid, SxReader *reader, SxBatch *batch, SxApplyCounts *counts)
+/*
+ * Merge rows but for the bad ones.  The bad ones are found first, and the others
+ * merged at once: merging each part as it is found to be good would leave a
+ * version of each group per part, all of which the next part has to pass.
+ */
+static ErrorData *
+merge_good(Careful *careful, const int *rows, int nrows)
 {
-	Careful careful = {.reader = reader, .batch = batch, .counts = counts};
+	ErrorData *error = try_rows(careful, rows, nrows, NULL);
+	int *good;
+
+	if (error == NULL || !is_data_error(error->sqlerrcode))
+		return error;
+	good = careful->good = palloc(sizeof(int) * nrows);
+	error = bisect(careful, rows, nrows);
+	careful->good = NULL;
+	if (error || careful->ngood == 0)
+		return error;
+	/* some may be bad only together: an overflow of the state */
+	return bisect(careful, good, careful->ngood);
+}
+
+/* A view's share of the batch, bad rows to the dead letters; the error if there is another one. */
+static ErrorData *
+apply_share(Careful *careful)
+{
 	SxSelection selection;
 	ErrorData *error;
 
-	careful.view = sx_view_load(relid);
-	refuse_columns(careful.view, reader, batch, counts);
-	sx_late_select(careful.view, reader, batch, &selection);
-	counts->rows += selection.nrows;
-	error = selection.nrows > 0 ? bisect(&careful, selection.rows, selection.nrows) : NULL;
+	refuse_columns(careful->view, careful->reader, careful->batch, careful->counts);
+	sx_late_select(careful->view, careful->reader, careful->batch, &selection);
+	careful->counts->rows += selection.nrows;
+	error = selection.nrows > 0 ? merge_good(careful, selection.rows, selection.nrows) : NULL;
 	if (error == NULL && selection.nlate > 0)
-		error = try_rows(&careful, NULL, 0, &selection);
+		error = try_rows(careful, NULL, 0, &selection);
+	return error;
+}
+
+/*
+ * All of it or nothing: what was merged, and written to the dead letters, before
+ * the error is undone, for the view that leaves will read the batch again.
+ */
+static ErrorData *
+try_share(Careful *careful)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData *volatile error = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		error = apply_share(careful);
+		if (error == NULL)
+			ReleaseCurrentSubTransaction();
+		else
+			RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return error;
+}
+
+/*
+ * True if the view stays with the reader.  is_alone: no other view does, so there
+ * is nobody to leave, and the whole batch is to be repeated.
+ */
+static bool
+apply_carefully(Oid relid, SxReader *reader, SxBatch *batch, bool is_alone, SxApplyCounts *counts)
+{
+	Careful careful = {.view = sx_view_load(relid), .reader = reader, .batch = batch, .counts = counts};
+	ErrorData *error = try_share(&careful);
+
 	if (error == NULL)
 		return true;
-	/* a view alone has nobody to leave; INSERT has no reader that could retry */
-	if (is_passing_error(error->sqlerrcode) || list_length(reader->views) == 1 || !batch->stream->is_kafka)
+	/* INSERT has no reader that could retry */
+	if (is_passing_error(error->sqlerrcode) || is_alone || !batch->stream->is_kafka)
 		ReThrowError(error);
 
 	sx_activity_failed(SX_ACTIVITY_VIEW, relid, relid, error);

@@ -30,6 +30,7 @@
 #include "query/attach.h"
 #include "query/view.h"
 
+static int32 make_insert_reader(Oid stream);
 static void attach_insert(Oid view, const SxStream *stream, const char *start);
 static void attach_kafka(Oid view, const SxStream *stream, const char *start);
 static void link_view(Oid view, Oid stream, int32 reader, int64 start_offset);
@@ -68,14 +69,47 @@ query_int8(const char *statement, int nargs, const Oid *types, const Datum *valu
 	return result;
 }
 
+void
+sx_attach_enter(Oid relid)
+{
+	const SxStream *stream = sx_stream_open(relid);
+	Oid type = OIDOID;
+	Datum value = ObjectIdGetDatum(relid);
+	SxSpi spi;
+
+	sx_spi_begin(&spi);
+	sx_spi_execute("INSERT INTO streamx.streams (stream) VALUES ($1::pg_catalog.regclass)"
+				   " ON CONFLICT (stream) DO NOTHING",
+				   1, &type, &value, NULL, false);
+	sx_spi_end(&spi);
+	CommandCounterIncrement();
+	if (stream->is_kafka)
+		return;
+	if (sx_reader_list(relid) == NIL)
+		(void) make_insert_reader(relid);
+	if (stream->retain)
+		(void) sx_log_create(relid);
+}
+
 int32
 sx_attach_insert_reader(Oid stream)
 {
 	List *readers = sx_reader_list(stream);
+
+	if (readers == NIL)
+	{
+		/* a dump without data brought the stream, but not its catalog rows */
+		sx_attach_enter(stream);
+		readers = sx_reader_list(stream);
+	}
+	return linitial_int(readers);
+}
+
+static int32
+make_insert_reader(Oid stream)
+{
 	SxReader *reader;
 
-	if (readers != NIL)
-		return linitial_int(readers);
 	reader = sx_reader_load(sx_reader_create(stream, ""));
 	sx_reader_add_partition(reader, 0, 0);
 	sx_progress_save(reader);
@@ -85,13 +119,36 @@ sx_attach_insert_reader(Oid stream)
 
 /* ---- streams fed by INSERT ---- */
 
+/*
+ * A row version of its own makes transactions with older snapshots fail with
+ * 40001: a writer that does not see the new view, and a CREATE VIEW that does not
+ * see the newest rows.
+ */
+static void
+mark_change(int32 reader)
+{
+	Oid type = INT4OID;
+	Datum value = Int32GetDatum(reader);
+	SxSpi spi;
+
+	sx_spi_begin(&spi);
+	sx_spi_execute("UPDATE streamx.progress SET next_offset = next_offset WHERE reader = $1", 1, &type,
+				   &value, NULL, false);
+	sx_spi_end(&spi);
+}
+
 static void
 attach_insert(Oid view, const SxStream *stream, const char *start)
 {
-	SxReader *reader = sx_reader_load(sx_attach_insert_reader(stream->relid));
-	int64 end = reader->partitions[0].next_offset;
+	int32 reader_id = sx_attach_insert_reader(stream->relid);
 	Oid log = stream->retain ? sx_log_find(stream->relid) : InvalidOid;
-	int64 first = end;
+	SxReader *reader;
+	int64 end;
+	int64 first;
+
+	mark_change(reader_id);
+	reader = sx_reader_load(reader_id);
+	first = end = reader->partitions[0].next_offset;
 
 	if (!stream->retain && start && strcmp(start, "latest") != 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),

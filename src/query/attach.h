@@ -14,6 +14,9 @@
  */
 extern void sx_attach_view(Oid view, Oid stream, const char *start);
 
+/* Enter a new stream into the catalog, with reader and log if it is fed by INSERT. */
+extern void sx_attach_enter(Oid stream);
+
 /* The one reader of a stream that is fed by INSERT; made when the stream is. */
 extern int32 sx_attach_insert_reader(Oid stream);
 

@@ -16,6 +16,7 @@
 
 #include "access/htup_details.h"
 #include "access/relation.h"
+#include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/dependency.h"
 #include "catalog/namespace.h"
@@ -294,6 +295,22 @@ check_target(ViewStmt *stmt, const SxDefinition *definition)
 		aclcheck_error(aclresult, OBJECT_FOREIGN_TABLE, definition->stream->name);
 }
 
+/* Always qualified: it is parsed under our search_path. */
+static char *
+collation_name(Oid collation)
+{
+	HeapTuple tuple = SearchSysCache1(COLLOID, ObjectIdGetDatum(collation));
+	Form_pg_collation form;
+	char *name;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for collation %u", collation);
+	form = (Form_pg_collation) GETSTRUCT(tuple);
+	name = quote_qualified_identifier(get_namespace_name(form->collnamespace), NameStr(form->collname));
+	ReleaseSysCache(tuple);
+	return name;
+}
+
 /* type(typmod) and collation of an expression, as SQL. */
 static void
 append_type(StringInfo sql, Oid type, int32 typmod, Oid collation)
@@ -302,7 +319,7 @@ append_type(StringInfo sql, Oid type, int32 typmod, Oid collation)
 													 FORMAT_TYPE_TYPEMOD_GIVEN |
 														 FORMAT_TYPE_FORCE_QUALIFY));
 	if (OidIsValid(collation) && OidIsValid(get_typcollation(type)))
-		appendStringInfo(sql, " COLLATE %s", generate_collation_name(collation));
+		appendStringInfo(sql, " COLLATE %s", collation_name(collation));
 }
 
 /* SELECT NULL::type AS name, … with the columns of a target list. */
@@ -488,6 +505,19 @@ create_view(Relations *relations, const char *suffix, Query *query, const char *
 	return relid;
 }
 
+/*
+ * A range type may bring a function of its owner that ANALYZE calls, as the state
+ * table's owner, who is a superuser: such a column is not analyzed.
+ */
+static bool
+is_safe_to_analyze(Oid type)
+{
+	Oid base = getBaseType(type);
+
+	return base < FirstNormalObjectId ||
+		   (get_typtype(base) != TYPTYPE_RANGE && get_typtype(base) != TYPTYPE_MULTIRANGE);
+}
+
 /* The state table: the delta's columns, and the two indexes. */
 static void
 create_state(Relations *relations, Query *delta)
@@ -521,6 +551,14 @@ create_state(Relations *relations, Query *delta)
 	}
 	appendStringInfoString(&sql, ") WITH (fillfactor = 50)");
 	sx_spi_run(sql.data);
+	foreach (lc, delta->targetList)
+	{
+		TargetEntry *entry = lfirst(lc);
+
+		if (!is_safe_to_analyze(exprType((Node *) entry->expr)))
+			sx_spi_run(psprintf("ALTER TABLE " INTERNAL_SCHEMA ".%s ALTER COLUMN %s SET STATISTICS 0", name,
+								entry->resname));
+	}
 	sx_spi_run(psprintf("CREATE UNIQUE INDEX ON " INTERNAL_SCHEMA ".%s (%s) NULLS NOT DISTINCT", name,
 						keys.data));
 	if (definition->window_key)

@@ -29,14 +29,13 @@
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/rls.h"
 #include "utils/snapmgr.h"
 
 #include "batch/insert.h"
-#include "batch/log.h"
 #include "catalog/forget.h"
 #include "catalog/spi.h"
 #include "catalog/stream.h"
+#include "query/adopt.h"
 #include "query/attach.h"
 #include "query/define.h"
 #include "query/hook.h"
@@ -72,17 +71,6 @@ plan_query(Query *parse, const char *source, int cursor_options, ParamListInfo p
 /* ---- executor ---- */
 
 /*
- * psql reading a dump: its header switches off all of these.  Then internal
- * relations are filled from outside, and streams get their catalog rows from the
- * dump as well.
- */
-static bool
-is_restoring(void)
-{
-	return !check_function_bodies && !row_security && namespace_search_path[0] == '\0';
-}
-
-/*
  * A visible view is simple enough to be updatable, and its owner's superuser
  * would change the state through it.
  */
@@ -102,7 +90,7 @@ refuse_changes(const PlannedStmt *plan)
 			continue;
 		name = get_rel_name(relid);
 		length = strlen(name);
-		if (name[0] == 'v' && length > 6 && strcmp(name + length - 6, "_state") == 0 && !is_restoring())
+		if (name[0] == 'v' && length > 6 && strcmp(name + length - 6, "_state") == 0 && !sx_adopt_is_restoring())
 			ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
 							errmsg("the rows of a continuous view cannot be changed"),
 							errdetail("They are computed from the rows of its stream.")));
@@ -196,26 +184,14 @@ static void
 check_stream(const RangeVar *name)
 {
 	Oid relid = RangeVarGetRelid(name, NoLock, true);
-	const SxStream *stream;
-	Oid type = OIDOID;
-	Datum value = ObjectIdGetDatum(relid);
-	SxSpi spi;
 
 	if (!OidIsValid(relid) || get_rel_relkind(relid) != RELKIND_FOREIGN_TABLE || !sx_stream_is(relid))
 		return;
 	CommandCounterIncrement();
 	sx_stream_check(relid);
-	stream = sx_stream_open(relid);
-	sx_spi_begin(&spi);
-	sx_spi_execute("INSERT INTO streamx.streams (stream) VALUES ($1::pg_catalog.regclass)"
-				   " ON CONFLICT (stream) DO NOTHING",
-				   1, &type, &value, NULL, false);
-	sx_spi_end(&spi);
-	CommandCounterIncrement();
-	if (!stream->is_kafka)
-		(void) sx_attach_insert_reader(relid);
-	if (stream->retain)
-		(void) sx_log_create(relid);
+	/* a dump brings the catalog's rows itself */
+	if (!sx_adopt_is_restoring())
+		sx_attach_enter(relid);
 	CacheInvalidateRelcacheByRelid(relid);
 	if (sx_views_changed)
 		sx_views_changed();
@@ -319,7 +295,8 @@ refuse_replacement(const ViewStmt *stmt)
 {
 	Oid relid = stmt->replace ? RangeVarGetRelid(stmt->view, NoLock, true) : InvalidOid;
 
-	if (OidIsValid(relid) && sx_view_is(relid))
+	/* a dump makes views in two steps */
+	if (OidIsValid(relid) && sx_view_is(relid) && !sx_adopt_is_restoring())
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						errmsg("continuous view \"%s\" cannot be replaced yet", stmt->view->relname),
 						errhint("Drop it, then create it anew.")));

@@ -13,6 +13,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "nodes/nodeFuncs.h"
+#include "parser/parsetree.h"
 #include "rewrite/rewriteHandler.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -65,8 +66,9 @@ sx_view_load(Oid relid)
 													  ALLOCSET_SMALL_SIZES);
 		MemoryContext old;
 
+		/* whoever is running the view may have called a function that made us load it again */
 		if (entry->context)
-			MemoryContextDelete(entry->context);
+			MemoryContextSetParent(entry->context, TopTransactionContext);
 		entry->context = context;
 		entry->view = NULL;
 		entry->is_valid = true; /* an invalidation while loading makes it false again */
@@ -217,9 +219,30 @@ read_catalog(SxView *view)
 typedef struct ColumnsContext
 {
 	SxView	   *view;
+	List	   *rtable;
 	int			rti;
 	int			depth;
 } ColumnsContext;
+
+static bool collect_columns(Node *node, ColumnsContext *context);
+
+/* A column of a join stands for those that it is made of; a join names all, needed or not. */
+static void
+collect_var(Var *var, ColumnsContext *context)
+{
+	RangeTblEntry *rte = rt_fetch(var->varno, context->rtable);
+	int depth = context->depth;
+
+	if (var->varno == context->rti && var->varattno > 0)
+		context->view->columns = bms_add_member(context->view->columns, var->varattno);
+	if (rte->rtekind != RTE_JOIN)
+		return;
+	context->depth = 0;
+	(void) collect_columns(var->varattno > 0 ? list_nth(rte->joinaliasvars, var->varattno - 1)
+											 : (Node *) rte->joinaliasvars,
+						   context);
+	context->depth = depth;
+}
 
 static bool
 collect_columns(Node *node, ColumnsContext *context)
@@ -229,7 +252,7 @@ collect_columns(Node *node, ColumnsContext *context)
 	if (IsA(node, Query))
 	{
 		context->depth++;
-		(void) query_tree_walker((Query *) node, collect_columns, context, 0);
+		(void) query_tree_walker((Query *) node, collect_columns, context, QTW_IGNORE_JOINALIASES);
 		context->depth--;
 		return false;
 	}
@@ -237,8 +260,8 @@ collect_columns(Node *node, ColumnsContext *context)
 	{
 		Var *var = (Var *) node;
 
-		if (var->varno == context->rti && var->varlevelsup == context->depth && var->varattno > 0)
-			context->view->columns = bms_add_member(context->view->columns, var->varattno);
+		if (var->varlevelsup == context->depth)
+			collect_var(var, context);
 		return false;
 	}
 	return expression_tree_walker(node, collect_columns, context);
@@ -250,7 +273,7 @@ read_delta(SxView *view)
 {
 	Relation rel = table_open(view->delta, AccessShareLock);
 	Query *query = get_view_query(rel);
-	ColumnsContext context = {.view = view};
+	ColumnsContext context = {.view = view, .rtable = query->rtable};
 	ListCell *lc;
 
 	foreach (lc, query->targetList)
@@ -275,6 +298,6 @@ read_delta(SxView *view)
 		if (rte->rtekind == RTE_RELATION && rte->relid == view->stream)
 			context.rti = foreach_current_index(lc) + 1;
 	}
-	(void) query_tree_walker(query, collect_columns, &context, 0);
+	(void) query_tree_walker(query, collect_columns, &context, QTW_IGNORE_JOINALIASES);
 	table_close(rel, AccessShareLock);
 }

@@ -19,7 +19,11 @@
 
 #include "source/handle.h"
 
-#define CLOSE_TIMEOUT_MS 700
+/* How long to wait for a client to end: as a rule, when there are too many, and at exit. */
+#define CLOSE_MS 50
+#define CROWDED_MS 1000
+#define EXIT_MS 1500
+#define CROWD 4
 
 /* A queued message costs about this much beside its payload. */
 #define QUEUE_ENTRY_BYTES 512
@@ -27,15 +31,10 @@
 #define MIN_FETCH_BYTES (1024 * 1024)
 #define MAX_FETCH_BYTES (16 * 1024 * 1024)
 
-/* A client on its way out; belongs to two threads, the last one frees it. */
-typedef struct Leaving
-{
-	rd_kafka_t *kafka;
-	pthread_mutex_t lock;
-	pthread_cond_t changed;
-	bool is_gone;
-	bool is_abandoned;
-} Leaving;
+/* Clients on their way out, each in a thread of its own. */
+static pthread_mutex_t leaving_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t leaving_changed;
+static int leaving = 0;
 
 /* What may be changed by the user's properties. */
 static const char *const defaults[][2] = {
@@ -234,89 +233,79 @@ sx_handle_open(SxHandle *handle, const SxSourceOptions *options)
 	enable_wakeup(handle);
 }
 
-static void
-free_leaving(Leaving *leaving)
-{
-	pthread_cond_destroy(&leaving->changed);
-	pthread_mutex_destroy(&leaving->lock);
-	free(leaving);
-}
-
 static void *
-leave(void *arg)
+leave(void *kafka)
 {
-	Leaving *leaving = arg;
-	bool is_abandoned;
-
-	rd_kafka_destroy_flags(leaving->kafka, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
-
-	pthread_mutex_lock(&leaving->lock);
-	leaving->is_gone = true;
-	is_abandoned = leaving->is_abandoned;
-	pthread_cond_signal(&leaving->changed);
-	pthread_mutex_unlock(&leaving->lock);
-	if (is_abandoned)
-		free_leaving(leaving);
+	rd_kafka_destroy_flags(kafka, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+	pthread_mutex_lock(&leaving_lock);
+	leaving--;
+	pthread_cond_signal(&leaving_changed);
+	pthread_mutex_unlock(&leaving_lock);
 	return NULL;
 }
 
-/* Wait for the end of a client for so long; returns whether it came. */
-static bool
-wait_until_gone(Leaving *leaving)
+/* Wait for so long until at most so many clients are still leaving. */
+static void
+wait_for_leaving(int few, int timeout_ms)
 {
 	struct timespec until;
 	int rc = 0;
-	bool is_gone;
 
 	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += CLOSE_TIMEOUT_MS * 1000000L;
-	until.tv_sec += until.tv_nsec / 1000000000L;
+	until.tv_nsec += (timeout_ms % 1000) * 1000000L;
+	until.tv_sec += timeout_ms / 1000 + until.tv_nsec / 1000000000L;
 	until.tv_nsec %= 1000000000L;
 
-	pthread_mutex_lock(&leaving->lock);
-	while (!leaving->is_gone && rc == 0)
-		rc = pthread_cond_timedwait(&leaving->changed, &leaving->lock, &until);
-	is_gone = leaving->is_gone;
-	leaving->is_abandoned = !is_gone;
-	pthread_mutex_unlock(&leaving->lock);
-	return is_gone;
+	pthread_mutex_lock(&leaving_lock);
+	while (leaving > few && rc == 0)
+		rc = pthread_cond_timedwait(&leaving_changed, &leaving_lock, &until);
+	pthread_mutex_unlock(&leaving_lock);
 }
 
-/* rd_kafka_destroy joins all of librdkafka's threads, so do that in yet another one. */
+/*
+ * Destroy a client in yet another thread, because rd_kafka_destroy joins all of
+ * librdkafka's: one of them may hang in a name server, and in 2.8.0 one often
+ * sleeps out its second.
+ */
 static void
 destroy_client(rd_kafka_t *kafka)
 {
-	Leaving *leaving = calloc(1, sizeof(Leaving));
-	pthread_condattr_t clock;
+	static bool is_ready = false;
+	pthread_attr_t detached;
 	pthread_t thread;
 	sigset_t saved;
 	int rc;
 
-	if (leaving == NULL)
-		return;
-	leaving->kafka = kafka;
-	pthread_mutex_init(&leaving->lock, NULL);
-	pthread_condattr_init(&clock);
-	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
-	pthread_cond_init(&leaving->changed, &clock);
-	pthread_condattr_destroy(&clock);
+	if (!is_ready)
+	{
+		pthread_condattr_t clock;
 
+		pthread_condattr_init(&clock);
+		pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+		pthread_cond_init(&leaving_changed, &clock);
+		pthread_condattr_destroy(&clock);
+		is_ready = true;
+	}
+	pthread_mutex_lock(&leaving_lock);
+	leaving++;
+	pthread_mutex_unlock(&leaving_lock);
+
+	pthread_attr_init(&detached);
+	pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
 	block_signals(&saved);
-	rc = pthread_create(&thread, NULL, leave, leaving);
+	rc = pthread_create(&thread, &detached, leave, kafka);
 	restore_signals(&saved);
+	pthread_attr_destroy(&detached);
 	if (rc != 0)
-	{
-		leave(leaving);
-		free_leaving(leaving);
-		return;
-	}
-	if (wait_until_gone(leaving))
-	{
-		pthread_join(thread, NULL);
-		free_leaving(leaving);
-	}
-	else
-		pthread_detach(thread);
+		leave(kafka);
+	wait_for_leaving(0, CLOSE_MS);
+	wait_for_leaving(CROWD, CROWDED_MS);
+}
+
+void
+sx_handle_wait_at_exit(void)
+{
+	wait_for_leaving(0, EXIT_MS);
 }
 
 void

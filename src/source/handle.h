@@ -38,10 +38,13 @@ extern void sx_handle_open(SxHandle *handle, const SxSourceOptions *options);
 
 /*
  * Idempotent, never ereports, and takes a second at the most: a client that
- * hangs (in a name server, say) is left to end by itself.  All messages must
- * have been destroyed before, or it does hang.
+ * needs longer is left to end by itself, see sx_handle_wait_at_exit.  All
+ * messages must have been destroyed before, or it never does.
  */
 extern void sx_handle_close(SxHandle *handle);
+
+/* Give clients that are still ending a last while; exit() tears down what they use. */
+extern void sx_handle_wait_at_exit(void);
 
 /* Remember an error, told by a callback, an event or an answer. */
 extern void sx_handle_note(SxHandle *handle, rd_kafka_resp_err_t err, const char *reason);

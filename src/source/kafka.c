@@ -30,12 +30,6 @@
 #define MAX_CHUNK 1024		/* messages taken from the queue at once */
 #define RETRY_MS 1000		/* between attempts to go on at a lost position */
 #define GAP_TIMEOUT_MS 1500 /* twice fetch.wait.max.ms, and some */
-#define ENDS_MS 50			/* at most so often are end offsets asked for */
-#define ENDS_TIMEOUT_MS 250
-#define ENDS_COST 20 /* ... and for a twentieth of the time */
-#define ENDS_FAILED_MS 5000
-#define BACKLOG 1000 /* messages behind the end that make it worth it */
-#define DRY_MS 5	 /* with a backlog, no message for so long is a stall */
 
 /*
  * Messages handed out, by pointer, so that they can be given back even when the
@@ -71,6 +65,7 @@ close_at_exit(int code, Datum arg)
 {
 	while (!dlist_is_empty(&open_sources))
 		sx_source_close(dlist_head_element(SxSource, node, &open_sources));
+	sx_handle_wait_at_exit();
 }
 
 SxSource *
@@ -126,12 +121,6 @@ sx_source_close(SxSource *source)
 }
 
 /* ---- positions ---- */
-
-static int
-find_partition(SxSource *source, int32 partition)
-{
-	return partition >= 0 && partition < source->nindex ? source->index[partition] : -1;
-}
 
 static void
 grow_index(SxSource *source, int32 partition)
@@ -213,7 +202,7 @@ sx_source_add(SxSource *source, int32 partition, int64 offset)
 
 	if (partition < 0 || partition > MAX_PARTITION_NUMBER)
 		elog(ERROR, "invalid partition number: %d", partition);
-	if (find_partition(source, partition) >= 0)
+	if (sx_kafka_place(source, partition) >= 0)
 		elog(ERROR, "partition %d is being read already", partition);
 	if (partition >= source->nindex)
 		grow_index(source, partition);
@@ -238,7 +227,7 @@ sx_source_add(SxSource *source, int32 partition, int64 offset)
 void
 sx_source_seek(SxSource *source, int32 partition, int64 offset)
 {
-	int at = find_partition(source, partition);
+	int at = sx_kafka_place(source, partition);
 	SxSourcePartition *moved;
 
 	if (at < 0)
@@ -299,7 +288,7 @@ keeps_position(rd_kafka_resp_err_t err)
 static void
 take_event(SxSource *source, const rd_kafka_message_t *event)
 {
-	int at = event->rkt != NULL ? find_partition(source, event->partition) : -1;
+	int at = event->rkt != NULL ? sx_kafka_place(source, event->partition) : -1;
 
 	if (event->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
 	{
@@ -398,94 +387,6 @@ expect_sign_of_life(SxSource *source)
 	}
 }
 
-/* ---- end offsets ---- */
-
-/*
- * See from the last answer to a fetch how far behind we are; true when that is
- * far.  It tells the high watermark, which is the end too if nothing beyond it
- * waits for a transaction.
- */
-static bool
-compare_with_end(SxSource *source, int at)
-{
-	SxSourcePartition *partition = &source->partitions[at];
-	int64 low;
-	int64 high;
-
-	if (rd_kafka_get_watermark_offsets(source->handle.kafka, source->topic, partition->partition,
-									   &low, &high) != RD_KAFKA_RESP_ERR_NO_ERROR ||
-		high < 0 || partition->next_offset < 0)
-		return false;
-	if (partition->next_offset >= high)
-	{
-		partition->end_offset = partition->next_offset;
-		partition->at_end = true;
-		return false;
-	}
-	if (partition->end_offset <= partition->next_offset || high - partition->next_offset < BACKLOG)
-		partition->end_offset = high;
-	return high - partition->next_offset >= BACKLOG;
-}
-
-static void
-ask_ends(SxSource *source, rd_kafka_topic_partition_list_t *list)
-{
-	int64 began = sx_kafka_now_ms();
-	rd_kafka_resp_err_t err =
-		rd_kafka_offsets_for_times(source->handle.kafka, list, ENDS_TIMEOUT_MS);
-	int64 ended = sx_kafka_now_ms();
-
-	source->ends_ms = ended + Max(ENDS_MS, (ended - began) * ENDS_COST);
-	source->dry_ms = ended + ENDS_MS;
-	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
-	{
-		source->ends_ms = source->dry_ms = source->blocked_ms = ended + ENDS_FAILED_MS;
-		return;
-	}
-	for (int i = 0; i < list->cnt; i++)
-	{
-		SxSourcePartition *partition =
-			&source->partitions[find_partition(source, list->elems[i].partition)];
-
-		if (list->elems[i].err == RD_KAFKA_RESP_ERR_NO_ERROR && list->elems[i].offset >= 0)
-			partition->end_offset = Max(list->elems[i].offset, partition->next_offset);
-	}
-}
-
-/*
- * Bring at_end and end_offset up to date; ask the brokers if must_ask.
- *
- * The question has a second purpose: it wakes librdkafka's threads, which in
- * 2.0.2 sleep for up to a second once the queue was full, even when it has run
- * dry since.  It goes only to partitions with a backlog: a connection at the end
- * of its log holds answers back until the current fetch ends.
- */
-static void
-refresh_ends(SxSource *source, bool must_ask)
-{
-	rd_kafka_topic_partition_list_t *list = NULL;
-
-	source->is_behind = false;
-	for (int i = 0; i < source->npartitions; i++)
-	{
-		SxSourcePartition *partition = &source->partitions[i];
-
-		if (partition->at_end || partition->has_gap || !compare_with_end(source, i))
-			continue;
-		source->is_behind = true;
-		if (!must_ask)
-			continue;
-		if (list == NULL)
-			list = rd_kafka_topic_partition_list_new(source->npartitions);
-		rd_kafka_topic_partition_list_add(list, source->topic, partition->partition)->offset =
-			RD_KAFKA_OFFSET_END;
-	}
-	if (list == NULL)
-		return;
-	ask_ends(source, list);
-	rd_kafka_topic_partition_list_destroy(list);
-}
-
 /* ---- messages ---- */
 
 /* A segment with room; NULL without memory, which the caller takes for "nothing there". */
@@ -556,7 +457,7 @@ sort_out(SxSource *source, Segment *segment, int count, SxMessage *messages, siz
 		if (likely(taken->err == RD_KAFKA_RESP_ERR_NO_ERROR))
 		{
 			if (at < 0 || source->partitions[at].partition != taken->partition)
-				at = find_partition(source, taken->partition);
+				at = sx_kafka_place(source, taken->partition);
 			if (at >= 0 && hand_out(source, at, &segment->slots[i], &messages[handed]))
 			{
 				*bytes += messages[handed++].payload_length;
@@ -628,29 +529,10 @@ wait_for_wakeup(SxSource *source, int64 timeout_ms)
 static void
 tend(SxSource *source, int handed)
 {
-	int64 now = sx_kafka_now_ms();
-
 	sx_kafka_hear(source);
 	expect_sign_of_life(source);
 	repair(source);
-	if (handed > 0)
-	{
-		refresh_ends(source, source->ends_ms <= now);
-		source->dry_ms = Max(now + DRY_MS, source->blocked_ms);
-	}
-	else if (source->is_behind && source->dry_ms <= now)
-		refresh_ends(source, true);
-}
-
-/* When poll, having nothing, has to look after something itself. */
-static int64
-next_duty_ms(SxSource *source, int64 until)
-{
-	if (source->repair_ms > 0)
-		until = Min(until, source->repair_ms);
-	if (source->is_behind)
-		until = Min(until, source->dry_ms);
-	return until;
+	sx_kafka_watch_ends(source, handed);
 }
 
 int
@@ -670,7 +552,8 @@ sx_source_poll(SxSource *source, SxMessage *messages, int max, size_t max_bytes,
 			return handed;
 		}
 		now = sx_kafka_now_ms();
-		if (now >= until || !wait_for_wakeup(source, Max(next_duty_ms(source, until) - now, 1)))
+		if (now >= until ||
+			!wait_for_wakeup(source, Max(sx_kafka_next_duty_ms(source, until) - now, 1)))
 			return 0;
 	}
 }

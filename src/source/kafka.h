@@ -1,7 +1,7 @@
 /*
  * kafka.h
- *	  What the two halves of the Kafka source share: reading (kafka.c) and
- *	  asking (query.c).  Private to src/source.
+ *	  What the parts of the Kafka source share: reading (kafka.c), asking
+ *	  (query.c), ends (ends.c) and sleeping (wait.c).  Private to src/source.
  */
 #ifndef SX_SOURCE_KAFKA_H
 #define SX_SOURCE_KAFKA_H
@@ -49,6 +49,19 @@ struct SxSource
 	Segment *segments; /* all of them */
 	Segment *current;
 };
+
+/* A partition's place in the arrays, or -1. */
+static inline int
+sx_kafka_place(const SxSource *source, int32 partition)
+{
+	return partition >= 0 && partition < source->nindex ? source->index[partition] : -1;
+}
+
+/* Look after end offsets, when so many messages were just taken. */
+extern void sx_kafka_watch_ends(SxSource *source, int handed);
+
+/* When, at the latest, a source without messages has to be polled again. */
+extern int64 sx_kafka_next_duty_ms(const SxSource *source, int64 until);
 
 /* Monotonic milliseconds. */
 extern int64 sx_kafka_now_ms(void);

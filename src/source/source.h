@@ -18,36 +18,36 @@ typedef struct SxSource SxSource;
 
 typedef struct SxMessage
 {
-	const char *payload;		/* NULL: no payload (a tombstone) */
-	size_t		payload_length;
-	const char *key;			/* NULL: no key */
-	size_t		key_length;
-	int32		partition;
-	int64		offset;
-	int64		timestamp_ms;	/* since 1970 UTC; -1: none */
-	void	   *handle;			/* the source's own message */
+	const char *payload; /* NULL: no payload (a tombstone) */
+	size_t payload_length;
+	const char *key; /* NULL: no key */
+	size_t key_length;
+	int32 partition;
+	int64 offset;
+	int64 timestamp_ms; /* since 1970 UTC; -1: none */
+	void *handle;		/* the source's own message */
 } SxMessage;
 
 /* What a source knows of one partition. */
 typedef struct SxSourcePartition
 {
-	int32		partition;
-	int64		next_offset;	/* the next to read: after the last message handed
+	int32 partition;
+	int64 next_offset; /* the next to read: after the last message handed
 								 * out, or the end-of-partition event's own offset */
-	bool		at_end;			/* the end of the log was seen at next_offset */
-	int64		end_offset;		/* last stable offset as last seen; -1: unknown */
-	bool		has_gap;		/* next_offset is out of range: nothing more comes
+	bool at_end;	   /* the end of the log was seen at next_offset */
+	int64 end_offset;  /* last stable offset as last seen; -1: unknown */
+	bool has_gap;	   /* next_offset is out of range: nothing more comes
 								 * until sx_source_seek */
-	int64		gap_low;		/* with has_gap: the earliest offset there is now */
+	int64 gap_low;	   /* with has_gap: the earliest offset there is now */
 } SxSourcePartition;
 
 typedef struct SxSourceOptions
 {
 	const char *topic;
-	int			nproperties;	/* librdkafka properties from server and mapping */
+	int nproperties; /* librdkafka properties from server and mapping */
 	const char *const *names;
 	const char *const *values;
-	size_t		queue_bytes;	/* budget for messages fetched but not handed out */
+	size_t queue_bytes; /* budget for messages fetched but not handed out */
 	const char *client_id;
 } SxSourceOptions;
 
@@ -69,12 +69,12 @@ extern void sx_source_close(SxSource *source);
  * Returns -1 when the topic or a broker cannot be reached within timeout_ms;
  * *error is then a palloc'd message.  Checks for interrupts while waiting.
  */
-extern int	sx_source_list_partitions(SxSource *source, int timeout_ms,
-									  int32 **partitions, char **error);
+extern int
+sx_source_list_partitions(SxSource *source, int timeout_ms, int32 **partitions, char **error);
 
 /* Offsets of the first retained message and of the end (last stable offset).  false: see *error. */
-extern bool sx_source_range(SxSource *source, int32 partition, int timeout_ms,
-							int64 *low, int64 *high, char **error);
+extern bool sx_source_range(SxSource *source, int32 partition, int timeout_ms, int64 *low,
+							int64 *high, char **error);
 
 /* First offset whose message timestamp is >= timestamp_ms (the end when there is none). */
 extern bool sx_source_offset_at(SxSource *source, int32 partition, int64 timestamp_ms,
@@ -94,8 +94,8 @@ extern void sx_source_seek(SxSource *source, int32 partition, int64 offset);
  * interrupts, but does not process them: the caller does, after every call.  Also
  * returns, perhaps with 0, when a partition came to its end or to a gap.
  */
-extern int	sx_source_poll(SxSource *source, SxMessage *messages, int max,
-						   size_t max_bytes, int timeout_ms);
+extern int
+sx_source_poll(SxSource *source, SxMessage *messages, int max, size_t max_bytes, int timeout_ms);
 
 /*
  * Sleep until one of the sources may have something to poll, the process latch
@@ -107,8 +107,8 @@ extern void sx_source_wait(SxSource *const *sources, int count, int timeout_ms);
 extern void sx_source_release(SxSource *source, SxMessage *messages, int count);
 
 /* A message's headers as pairs: name, value.  Returns how many; palloc'd. */
-extern int	sx_source_headers(const SxMessage *message, const char ***names,
-							  const char ***values, size_t **lengths);
+extern int sx_source_headers(const SxMessage *message, const char ***names, const char ***values,
+							 size_t **lengths);
 
 /* Partitions being read, in the order they were added; valid until the next call. */
 extern const SxSourcePartition *sx_source_partitions(SxSource *source, int *count);

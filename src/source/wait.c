@@ -12,17 +12,7 @@
 
 #include "source/kafka.h"
 
-/* How long a source can be left alone: it may have a lost position to come back to. */
-static int
-patience_ms(const SxSource *source, int timeout_ms)
-{
-	int64 left;
-
-	if (source->repair_ms == 0)
-		return timeout_ms;
-	left = Max(source->repair_ms - sx_kafka_now_ms(), 1);
-	return (int) Min(left, timeout_ms);
-}
+#define OVERDUE_MS 20
 
 void
 sx_source_wait(SxSource *const *sources, int count, int timeout_ms)
@@ -31,6 +21,7 @@ sx_source_wait(SxSource *const *sources, int count, int timeout_ms)
 	WaitEvent *events;
 	uint64 ignored;
 	int nevents;
+	int64 now = sx_kafka_now_ms();
 
 	if (InterruptPending)
 		return;
@@ -40,7 +31,10 @@ sx_source_wait(SxSource *const *sources, int count, int timeout_ms)
 	AddWaitEventToSet(set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
 	for (int i = 0; i < count; i++)
 	{
-		timeout_ms = patience_ms(sources[i], timeout_ms);
+		int64 duty = sx_kafka_next_duty_ms(sources[i], now + timeout_ms);
+
+		/* the next poll's business, unless the caller has not polled since it was due */
+		timeout_ms = (int) Min(timeout_ms, duty > now ? duty - now : OVERDUE_MS);
 		AddWaitEventToSet(set, WL_SOCKET_READABLE, sources[i]->handle.wake_fd, NULL, NULL);
 	}
 	nevents = WaitEventSetWait(set, timeout_ms, events, count + 2, PG_WAIT_EXTENSION);

@@ -275,6 +275,15 @@ find_start(SxConsumer *consumer, int32 partition, bool is_first, int timeout_ms,
 	}
 }
 
+static int
+compare_numbers(const void *a, const void *b)
+{
+	int32 left = *(const int32 *) a;
+	int32 right = *(const int32 *) b;
+
+	return (left > right) - (left < right);
+}
+
 SxPartition *
 sx_consumer_discover(SxConsumer *consumer, int timeout_ms, int *count, char **error)
 {
@@ -286,6 +295,15 @@ sx_consumer_discover(SxConsumer *consumer, int timeout_ms, int *count, char **er
 	*count = 0;
 	if (nnumbers < 0)
 		return NULL;
+	for (int i = 0; i < consumer->reader->npartitions; i++)
+	{
+		int32 known = consumer->reader->partitions[i].partition;
+
+		if (bsearch(&known, numbers, nnumbers, sizeof(int32), compare_numbers) != NULL)
+			continue;
+		*error = psprintf("partition %d is gone; was the topic made anew?", known);
+		return NULL;
+	}
 	found = palloc0(sizeof(SxPartition) * (nnumbers + 1));
 	for (int i = 0; i < nnumbers; i++)
 	{

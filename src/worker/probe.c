@@ -21,13 +21,13 @@
 #include "catalog/spi.h"
 #include "worker/shared.h"
 
-/* Streams that are read from Kafka by a view and are not paused. */
+/* Streams that are read from Kafka by a view, neither of which is paused. */
 static const char *const wanted_streams =
 	"SELECT s.stream::pg_catalog.oid, c.relname::pg_catalog.text"
 	"  FROM streamx.streams s JOIN pg_catalog.pg_class c ON c.oid = s.stream"
 	" WHERE NOT s.paused"
 	"   AND EXISTS (SELECT FROM streamx.readers r JOIN streamx.view_streams v USING (reader)"
-	"                WHERE r.stream = s.stream AND r.topic <> '')";
+	"                WHERE r.stream = s.stream AND r.topic <> '' AND NOT r.paused)";
 
 typedef struct WantedStream
 {

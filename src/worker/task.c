@@ -511,8 +511,8 @@ watch_connection(SxTask *task)
 		task->state = SX_WORKER_CAUGHT_UP;
 }
 
-int64
-sx_task_turn(SxTask *task, int64 queue_bytes, size_t batch_bytes)
+static int64
+take_turn(SxTask *task, int64 queue_bytes, size_t batch_bytes)
 {
 	int limit = task->row_limit > 0 ? Min(task->row_limit, sx_batch_rows) : sx_batch_rows;
 	int64 later;
@@ -544,4 +544,29 @@ sx_task_turn(SxTask *task, int64 queue_bytes, size_t batch_bytes)
 	report_at = report_partitions(task, now);
 	later = Min(later, report_at);
 	return Min(later, task->discover_at_us);
+}
+
+int64
+sx_task_turn(SxTask *task, int64 queue_bytes, size_t batch_bytes)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile int64 until = 0;
+
+	PG_TRY();
+	{
+		until = take_turn(task, queue_bytes, batch_bytes);
+	}
+	PG_CATCH();
+	{
+		/* outside of its transactions: a cancel while it asked the broker, or no memory */
+		ErrorData *error = recover(context);
+
+		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+			give_way(task, error);
+		else
+			fail(task, error);
+		until = task->retry_at_us;
+	}
+	PG_END_TRY();
+	return until;
 }

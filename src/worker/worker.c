@@ -158,6 +158,24 @@ align_tasks(List *readers)
 	}
 }
 
+/*
+ * There is nothing to read any more: give up the place, which others may wait
+ * for.  Not if the catalog has changed meanwhile: a probe may want us again.
+ */
+static void
+leave_if_unneeded(uint32 generation)
+{
+	bool is_unneeded;
+
+	LWLockAcquire(sx_shared->lock, LW_EXCLUSIVE);
+	is_unneeded = sx_worker_slot->generation == generation;
+	if (is_unneeded)
+		sx_worker_slot->is_wanted = false;
+	LWLockRelease(sx_shared->lock);
+	if (is_unneeded)
+		proc_exit(0);
+}
+
 /* Read the catalog again.  An error is only put off: somebody may be changing it. */
 static void
 look_at_catalog(void)
@@ -179,6 +197,8 @@ look_at_catalog(void)
 		PopActiveSnapshot();
 		CommitTransactionCommand();
 		MemoryContextSwitchTo(context);
+		if (readers == NIL)
+			leave_if_unneeded(generation);
 		align_tasks(readers);
 		seen_generation = generation;
 		look_at_us = PG_INT64_MAX;
@@ -262,7 +282,7 @@ apply_settings(void)
 		SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
 	snprintf(text, sizeof(text), "%d", Max(DeadlockTimeout / 2, 1));
 	SetConfigOption("lock_timeout", text, PGC_SUSET, PGC_S_OVERRIDE);
-	snprintf(text, sizeof(text), "%d", sx_batch_memory_kb / 4);
+	snprintf(text, sizeof(text), "%d", sx_batch_memory_kb / 8);
 	SetConfigOption("work_mem", text, PGC_SUSET, PGC_S_OVERRIDE);
 	SetConfigOption("application_name", sx_worker_slot->name, PGC_USERSET, PGC_S_OVERRIDE);
 }
@@ -274,6 +294,7 @@ handle_interrupts(void)
 	/* the handler is die(): in a batch it ends us by an error, here in silence */
 	if (ProcDiePending)
 		proc_exit(0);
+	QueryCancelPending = false; /* there is nothing to cancel */
 	CHECK_FOR_INTERRUPTS();
 	if (ConfigReloadPending)
 	{
@@ -290,13 +311,14 @@ static int64
 serve_tasks(void)
 {
 	int64 batch_memory = (int64) sx_batch_memory_kb * 1024;
+	/* the rest is for aggregation: see work_mem, of which a hash table takes twice as much */
 	int64 queue_bytes = batch_memory / 4 / Max(list_length(tasks), 1);
 	int64 until = look_at_us;
 	ListCell *lc;
 
 	foreach (lc, tasks)
 	{
-		int64 next = sx_task_turn(lfirst(lc), queue_bytes, batch_memory / 2);
+		int64 next = sx_task_turn(lfirst(lc), queue_bytes, batch_memory / 8 * 5);
 
 		until = Min(until, next);
 		handle_interrupts();

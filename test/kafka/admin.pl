@@ -3,6 +3,7 @@
 use strict;
 use warnings;
 
+use IPC::Run;
 use StreamX;
 use Test::More;
 
@@ -106,6 +107,26 @@ my $address = $broker->address;
 $node->safe_psql('postgres', "ALTER SERVER kafka OPTIONS (SET bootstrap_servers '$address')");
 caught_up($node, 'orders');
 shows($node, 'SELECT n FROM running', '23', 'a server option takes effect at once');
+
+# wait_for holds no snapshot while it waits: here for a worker that is held up
+{
+	my ($pid) = worker_pids($node);
+	my ($out, $err) = ('', '');
+	my $waits = "pg_stat_activity WHERE query LIKE 'CALL streamx.wait_for%' AND pid <> pg_backend_pid()";
+	my $call;
+
+	kill 'STOP', $pid;
+	$broker->produce('orders', 1, '{"item": "tea", "amount": 1}');
+	$call = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', "CALL streamx.wait_for('orders', '60 s')" ],
+		'>', \$out, '2>', \$err);
+	eventually($node, "SELECT count(*) FROM $waits AND wait_event_type IN ('IPC', 'Extension') AND backend_xmin IS NULL AND backend_xid IS NULL", '1',
+		'wait_for holds no snapshot');
+	shows($node, "SELECT count(*) FROM pg_locks WHERE locktype = 'relation' AND pid IN (SELECT pid FROM $waits)", '0', 'and no lock');
+	kill 'CONT', $pid;
+	$call->finish;
+	is($err, '', 'it returns when the worker has passed the end');
+	shows($node, 'SELECT n FROM running', '24', 'and the view shows it');
+}
 
 # No transaction, no snapshot and no transaction ID while there is nothing to do
 eventually($node, "SELECT state FROM streamx.stat_workers", 'caught up', 'the worker has nothing to do');

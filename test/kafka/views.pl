@@ -75,13 +75,30 @@ caught_up($node, 'orders');
 shows($node, 'SELECT fresh.n, counted.n FROM fresh, counted', '2|103', 'what is dropped is missed by nobody');
 verified($node, $_) for qw(counted fresh kinds also);
 
+# on_error 'stop': the stream stands before the bad message, and says where it is
+$node->safe_psql('postgres', "ALTER FOREIGN TABLE orders OPTIONS (ADD on_error 'stop')");
+$broker->produce('orders', 0, '{"item": "tea", "amount": 1', '{"item": "tea", "amount": 1}');
+eventually($node, "SELECT state FROM streamx.stat_workers", 'failing', "on_error 'stop' stops the stream");
+like($node->safe_psql('postgres', 'SELECT last_error FROM streamx.stat_workers'), qr/stream "orders", partition 0, offset 102/, 'the error says where');
+shows($node, 'SELECT n FROM counted', '103', 'nothing behind the bad message counts');
+$node->safe_psql('postgres', "ALTER FOREIGN TABLE orders OPTIONS (SET on_error 'dead_letter')");
+caught_up($node, 'orders');
+shows($node, 'SELECT n FROM counted', '104', "on_error 'dead_letter' lets it go on");
+shows($node, 'SELECT convert_from(payload, \'UTF8\') FROM streamx.dead_letters WHERE view IS NULL', '{"item": "tea", "amount": 1', 'with the message kept');
+verified($node, $_) for qw(counted also);
+
 # DDL on the stream while it runs
 $node->safe_psql('postgres', "ALTER FOREIGN TABLE orders ADD COLUMN note text; ALTER FOREIGN TABLE orders RENAME TO sales");
 $node->safe_psql('postgres', "CREATE VIEW notes WITH (streamx.continuous) AS SELECT note, count(*) AS n FROM sales GROUP BY 1");
 $broker->produce('orders', 0, '{"item": "tea", "amount": 0, "price": "1", "note": "hot"}');
 caught_up($node, 'sales');
-shows($node, 'SELECT note, n FROM notes ORDER BY n', "hot|1\n|103", 'a column added later is read');
-shows($node, 'SELECT n FROM counted', '104', 'under the new name all views go on');
+shows($node, 'SELECT note, n FROM notes ORDER BY n', "hot|1\n|104", 'a column added later is read');
+shows($node, 'SELECT n FROM counted', '105', 'under the new name all views go on');
+$node->safe_psql('postgres', "ALTER FOREIGN TABLE sales OPTIONS (SET on_error 'skip')");
+$broker->produce('orders', 0, 'neither', '{"item": "tea", "amount": 0, "price": "1", "note": "hot"}');
+caught_up($node, 'sales');
+shows($node, "SELECT n FROM notes WHERE note = 'hot'", '2', "on_error 'skip' leaves bad messages out");
+shows($node, 'SELECT count(*) FROM streamx.dead_letters WHERE view IS NULL', '1', 'without a dead letter');
 $node->safe_psql('postgres', 'DROP FOREIGN TABLE sales CASCADE');
 eventually($node, "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'streamx worker'", '0', 'a dropped stream needs no worker');
 shows($node, 'SELECT count(*) FROM streamx.stat_workers', '0', 'and has no slot');

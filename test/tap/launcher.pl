@@ -130,11 +130,16 @@ $standby->promote;
 eventually($standby, $workers, '1', 'a promoted standby has');
 $standby->stop;
 
-# Too few processes
-$node->append_conf('postgresql.conf', 'max_worker_processes = 2');
+# Too few processes: one is left beside the two launchers
+$node->append_conf('postgresql.conf', 'max_worker_processes = 3');
+$node->safe_psql('postgres', 'CREATE VIEW counted WITH (streamx.continuous) AS SELECT count(*) AS n FROM more');
 $node->restart;
-eventually($node, "SELECT state FROM streamx.stat_workers WHERE pid IS NULL OR state <> 'starting'", 'waiting for a worker slot', 'a worker without a process waits')
-	if 0;
+eventually($node, 'SELECT count(*) FROM streamx.stat_workers WHERE pid IS NOT NULL', '1', 'one worker runs');
+eventually($node, "SELECT count(*) FROM streamx.stat_workers WHERE state = 'waiting for a worker slot'", '1', 'one waits');
+like(PostgreSQL::Test::Utils::slurp_file($node->logfile), qr/HINT:  You might need to increase max_worker_processes/, 'the log says what to do');
+$node->safe_psql('postgres', $node->safe_psql('postgres', "SELECT format('SELECT streamx.pause(%L)', stream) FROM streamx.stat_workers WHERE pid IS NOT NULL"));
+eventually($node, 'SELECT count(*) FROM streamx.stat_workers WHERE pid IS NOT NULL', '1', 'when a place is free it starts');
+eventually($node, 'SELECT count(*) FROM streamx.stat_workers', '1', 'and the other wants none');
 {
 	my $start = time;
 

@@ -1,0 +1,124 @@
+/*
+ * adopt.c
+ *	  Restored dumps: catalog rows that come from outside.
+ *
+ * pg_dump carries streams, views and internal relations as what they are to
+ * PostgreSQL, and our catalog as configuration tables; but not the INTERNAL
+ * dependencies, by which internal relations live and die with their owners.
+ * Triggers on the catalog record them again.
+ */
+#include "compat.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "executor/spi.h"
+#include "utils/guc.h"
+#include "utils/inval.h"
+#include "utils/rel.h"
+#include "utils/rls.h"
+
+#include "catalog/spi.h"
+#include "catalog/stream.h"
+#include "query/adopt.h"
+
+PG_FUNCTION_INFO_V1(streamx_adopt_stream);
+PG_FUNCTION_INFO_V1(streamx_adopt_view);
+
+static HeapTuple new_row(FunctionCallInfo fcinfo);
+static Oid relation_column(FunctionCallInfo fcinfo, HeapTuple row, const char *name);
+static void adopt(Oid relation, Oid owner);
+
+/* The header of every dump switches all of these off. */
+bool
+sx_adopt_is_restoring(void)
+{
+	return !check_function_bodies && !row_security && namespace_search_path[0] == '\0';
+}
+
+/*
+ * BEFORE INSERT ON streamx.streams.  A restored stream of Kafka comes up paused:
+ * somebody must say that this database, and not the other one, is to consume.
+ */
+Datum
+streamx_adopt_stream(PG_FUNCTION_ARGS)
+{
+	HeapTuple row = new_row(fcinfo);
+	Relation rel = ((TriggerData *) fcinfo->context)->tg_relation;
+	Oid stream = relation_column(fcinfo, row, "stream");
+	Oid log = relation_column(fcinfo, row, "log");
+	int attnum = SPI_fnumber(RelationGetDescr(rel), "paused");
+	Datum paused = BoolGetDatum(true);
+	bool is_null = false;
+
+	if (OidIsValid(log))
+		adopt(log, stream);
+	if (sx_adopt_is_restoring() && sx_stream_is(stream) && sx_stream_open(stream)->is_kafka)
+		row = heap_modify_tuple_by_cols(row, RelationGetDescr(rel), 1, &attnum, &paused, &is_null);
+	PG_RETURN_POINTER(row);
+}
+
+/* AFTER INSERT ON streamx.views */
+Datum
+streamx_adopt_view(PG_FUNCTION_ARGS)
+{
+	static const char *const columns[] = {"state", "definition_view", "delta_view", "rows_view"};
+	HeapTuple row = new_row(fcinfo);
+	Oid view = relation_column(fcinfo, row, "view");
+
+	for (int i = 0; i < lengthof(columns); i++)
+		adopt(relation_column(fcinfo, row, columns[i]), view);
+	CacheInvalidateRelcacheByRelid(view);
+	PG_RETURN_POINTER(row);
+}
+
+static HeapTuple
+new_row(FunctionCallInfo fcinfo)
+{
+	if (!CALLED_AS_TRIGGER(fcinfo) ||
+		!TRIGGER_FIRED_BY_INSERT(((TriggerData *) fcinfo->context)->tg_event) ||
+		!TRIGGER_FIRED_FOR_ROW(((TriggerData *) fcinfo->context)->tg_event))
+		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+						errmsg("this function is for the catalog of streamx only")));
+	return ((TriggerData *) fcinfo->context)->tg_trigtuple;
+}
+
+static Oid
+relation_column(FunctionCallInfo fcinfo, HeapTuple row, const char *name)
+{
+	TupleDesc tupdesc = RelationGetDescr(((TriggerData *) fcinfo->context)->tg_relation);
+	bool is_null;
+	Datum value = SPI_getbinval(row, tupdesc, SPI_fnumber(tupdesc, name), &is_null);
+
+	return is_null ? InvalidOid : DatumGetObjectId(value);
+}
+
+/* Make relation an internal part of owner, unless it is one. */
+static void
+adopt(Oid relation, Oid owner)
+{
+	Oid types[] = {OIDOID, OIDOID};
+	Datum values[] = {ObjectIdGetDatum(relation), ObjectIdGetDatum(owner)};
+	ObjectAddress part;
+	ObjectAddress whole;
+	bool is_adopted;
+	SxSpi spi;
+
+	sx_spi_begin(&spi);
+	is_adopted = sx_spi_execute("SELECT FROM pg_catalog.pg_depend"
+								" WHERE classid = 'pg_catalog.pg_class'::pg_catalog.regclass"
+								" AND objid = $1 AND refobjid = $2 AND refclassid = classid"
+								" AND deptype = 'i'",
+								2, types, values, NULL, false) > 0;
+	sx_spi_end(&spi);
+	if (is_adopted)
+		return;
+	ObjectAddressSet(part, RelationRelationId, relation);
+	ObjectAddressSet(whole, RelationRelationId, owner);
+	recordDependencyOn(&part, &whole, DEPENDENCY_INTERNAL);
+	CommandCounterIncrement();
+}
