@@ -476,11 +476,15 @@ REVOKE EXECUTE ON FUNCTION streamx.adopt_view() FROM PUBLIC;
 CREATE TRIGGER adopt AFTER INSERT ON streamx.views
     FOR EACH ROW EXECUTE FUNCTION streamx.adopt_view();
 
-SELECT pg_catalog.pg_extension_config_dump(relation, '')
-FROM pg_catalog.unnest(ARRAY[
-    'streamx.streams', 'streamx.readers', 'streamx.readers_reader_seq', 'streamx.progress',
-    'streamx.views', 'streamx.view_streams', 'streamx_internal.view_id',
-    'streamx_internal.dead_letter', 'streamx_internal.dead_letter_id_seq',
-    'streamx_internal.late_row', 'streamx_internal.late_row_id_seq',
-    'streamx_internal.skip'
-]::pg_catalog.regclass[]) AS relation;
+SELECT pg_catalog.pg_extension_config_dump('streamx.streams', '');
+SELECT pg_catalog.pg_extension_config_dump('streamx.readers', '');
+SELECT pg_catalog.pg_extension_config_dump('streamx.readers_reader_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('streamx.progress', '');
+SELECT pg_catalog.pg_extension_config_dump('streamx.views', '');
+SELECT pg_catalog.pg_extension_config_dump('streamx.view_streams', '');
+SELECT pg_catalog.pg_extension_config_dump('streamx_internal.view_id', '');
+SELECT pg_catalog.pg_extension_config_dump('streamx_internal.dead_letter', '');
+SELECT pg_catalog.pg_extension_config_dump('streamx_internal.dead_letter_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('streamx_internal.late_row', '');
+SELECT pg_catalog.pg_extension_config_dump('streamx_internal.late_row_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('streamx_internal.skip', '');

@@ -52,6 +52,7 @@ static struct
 	Oid owner;
 	Oid schema;
 } extension;
+static uint64 changes = 0; /* of schemas, that we were told of */
 
 static HTAB *plans = NULL;
 
@@ -249,6 +250,7 @@ static void
 load_extension(void)
 {
 	static bool is_registered = false;
+	uint64 before;
 
 	if (!is_registered)
 	{
@@ -257,12 +259,14 @@ load_extension(void)
 	}
 	if (extension.is_valid)
 		return;
+	before = changes;
 	extension.owner = InvalidOid;
 	extension.schema = get_namespace_oid(SCHEMA_NAME, true);
 	extension.exists = OidIsValid(extension.schema) && find_extension_owner(&extension.owner);
 	if (!extension.exists)
 		extension.schema = InvalidOid;
-	extension.is_valid = true;
+	/* looking may itself have told us of a change: then it will do for now, but is not kept */
+	extension.is_valid = changes == before;
 }
 
 static bool
@@ -290,4 +294,5 @@ static void
 forget_extension(Datum arg, int cacheid, uint32 hashvalue)
 {
 	extension.is_valid = false;
+	changes++;
 }

@@ -251,13 +251,16 @@ add_log_rows(SxBatch *batch, TupleTableSlot *slot, int64 next)
 		bool is_null;
 		HeapTuple tuple = SPI_tuptable->vals[i];
 		int64 offset = DatumGetInt64(SPI_getbinval(tuple, SPI_tuptable->tupdesc, 1, &is_null));
-		HeapTupleHeader row = DatumGetHeapTupleHeader(SPI_getbinval(tuple, SPI_tuptable->tupdesc, 2, &is_null));
+		Datum stored = SPI_getbinval(tuple, SPI_tuptable->tupdesc, 2, &is_null);
+		HeapTupleHeader row = DatumGetHeapTupleHeader(stored); /* most are packed, and unpacked into a copy */
 		HeapTupleData data = {.t_len = HeapTupleHeaderGetDatumLength(row), .t_data = row};
 
 		ExecClearTuple(slot);
 		heap_deform_tuple(&data, slot->tts_tupleDescriptor, slot->tts_values, slot->tts_isnull);
 		ExecStoreVirtualTuple(slot);
 		sx_batch_add_slot(batch, slot, offset, now);
+		if ((Pointer) row != DatumGetPointer(stored))
+			pfree(row);
 		next = offset + 1;
 	}
 	return next;
@@ -307,6 +310,8 @@ link_view(Oid view, Oid stream, int32 reader, int64 start_offset)
 				   " VALUES ($1::pg_catalog.regclass, $2::pg_catalog.regclass, $3, $4)",
 				   4, types, values, NULL, false);
 	sx_spi_end(&spi);
+	/* a worker learns of it when it gets the stream's lock, after COMMIT PREPARED too */
+	CacheInvalidateRelcacheByRelid(stream);
 }
 
 int32
@@ -316,6 +321,7 @@ sx_attach_leave(Oid view, bool is_paused)
 	Datum values[] = {ObjectIdGetDatum(view), BoolGetDatum(is_paused)};
 	bool found;
 	int64 reader;
+	int64 stream;
 
 	reader = query_int8("UPDATE streamx.readers r SET paused = r.paused OR $2"
 						" FROM streamx.view_streams s WHERE s.view = $1 AND s.reader = r.reader"
@@ -332,15 +338,16 @@ sx_attach_leave(Oid view, bool is_paused)
 						2, types, values, &found);
 	types[1] = INT4OID;
 	values[1] = Int32GetDatum(reader);
-	(void) query_int8("WITH moved AS (INSERT INTO streamx.progress"
-					  " (reader, topic, \"partition\", start_offset, next_offset, event_time, watermark)"
-					  " SELECT $2, p.topic, p.\"partition\", p.start_offset, p.next_offset, p.event_time,"
-					  " p.watermark FROM streamx.progress p JOIN streamx.view_streams s USING (reader)"
-					  " WHERE s.view = $1)"
-					  " UPDATE streamx.view_streams SET reader = $2 WHERE view = $1"
-					  " RETURNING reader::bigint",
-					  2, types, values, &found);
+	stream = query_int8("WITH moved AS (INSERT INTO streamx.progress"
+						" (reader, topic, \"partition\", start_offset, next_offset, event_time, watermark)"
+						" SELECT $2, p.topic, p.\"partition\", p.start_offset, p.next_offset, p.event_time,"
+						" p.watermark FROM streamx.progress p JOIN streamx.view_streams s USING (reader)"
+						" WHERE s.view = $1)"
+						" UPDATE streamx.view_streams SET reader = $2 WHERE view = $1"
+						" RETURNING stream::oid::bigint",
+						2, types, values, &found);
 	CommandCounterIncrement();
 	CacheInvalidateRelcacheByRelid(view);
+	CacheInvalidateRelcacheByRelid((Oid) stream);
 	return reader;
 }

@@ -531,10 +531,13 @@ create_state(Relations *relations, Query *delta)
 	SxSpi spi;
 
 	sx_spi_begin(&spi);
-	sx_spi_run("SELECT pg_catalog.nextval('streamx_internal.view_id')");
-	relations->id = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
-												&(bool){false}));
-	name = psprintf("v" INT64_FORMAT "_state", relations->id);
+	do							/* a dump without data brings relations, but not the sequence's value */
+	{
+		sx_spi_run("SELECT pg_catalog.nextval('streamx_internal.view_id')");
+		relations->id = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
+													&(bool){false}));
+		name = psprintf("v" INT64_FORMAT "_state", relations->id);
+	} while (OidIsValid(get_relname_relid(name, get_namespace_oid(INTERNAL_SCHEMA, false))));
 	initStringInfo(&sql);
 	initStringInfo(&keys);
 	appendStringInfo(&sql, "CREATE TABLE " INTERNAL_SCHEMA ".%s (", name);

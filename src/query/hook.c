@@ -71,28 +71,28 @@ plan_query(Query *parse, const char *source, int cursor_options, ParamListInfo p
 /* ---- executor ---- */
 
 /*
- * A visible view is simple enough to be updatable, and its owner's superuser
+ * A visible view is simple enough to be updatable, and a superuser who owns it
  * would change the state through it.
  */
 static void
 refuse_changes(const PlannedStmt *plan)
 {
 	Oid internal = get_namespace_oid("streamx_internal", true);
+	bool is_state = false;
 	ListCell *lc;
 
 	foreach (lc, plan->resultRelations)
+		is_state |= get_rel_namespace(rt_fetch(lfirst_int(lc), plan->rtable)->relid) == internal;
+	if (!is_state)
+		return;
+	foreach (lc, plan->rtable)
 	{
-		Oid relid = rt_fetch(lfirst_int(lc), plan->rtable)->relid;
-		const char *name;
-		int length;
+		const RangeTblEntry *rte = lfirst(lc);
 
-		if (get_rel_namespace(relid) != internal)
-			continue;
-		name = get_rel_name(relid);
-		length = strlen(name);
-		if (name[0] == 'v' && length > 6 && strcmp(name + length - 6, "_state") == 0 && !sx_adopt_is_restoring())
+		if (rte->relkind == RELKIND_VIEW && sx_view_is(rte->relid))
 			ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
-							errmsg("the rows of a continuous view cannot be changed"),
+							errmsg("the rows of continuous view \"%s\" cannot be changed",
+								   get_rel_name(rte->relid)),
 							errdetail("They are computed from the rows of its stream.")));
 	}
 }

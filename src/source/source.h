@@ -25,7 +25,8 @@ typedef struct SxMessage
 	int32 partition;
 	int64 offset;
 	int64 timestamp_ms; /* since 1970 UTC; -1: none */
-	void *handle;		/* the source's own message */
+	int32 overhead;		/* memory it takes beside payload and key */
+	void *handle;		/* the source's own */
 } SxMessage;
 
 /* What a source knows of one partition. */

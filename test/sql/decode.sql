@@ -151,9 +151,9 @@ SELECT is(outcome('kinds', message), expected, title) FROM (VALUES
 	('jsonb has no NULs', '{"jb":["\u0000"]}', '22P05 unsupported Unicode escape sequence: \u0000 cannot be converted to text (column "jb" of stream "kinds")'),
 	('bytea', '{"by":"\\x0001ff"}', '{"by": "\\x0001ff"}'),
 	('enum', '{"m":"sad","ip":"10.0.0.1/8"}', '{"m": "sad", "ip": "10.0.0.1/8"}'),
-	('not in the enum', '{"m":"angry"}', '22P02 invalid input value for enum mood: "angry" (column "m" of stream "kinds")'),
+	('not in the enum', '{"m":"angry"}', '22P02 invalid input value for enum public.mood: "angry" (column "m" of stream "kinds")'),
 	('domain', '{"pos":5}', '{"pos": 5}'),
-	('not in the domain', '{"pos":0}', '23514 value for domain positive violates check constraint "positive_check" (column "pos" of stream "kinds")'),
+	('not in the domain', '{"pos":0}', '23514 value for domain public.positive violates check constraint "positive_check" (column "pos" of stream "kinds")'),
 	('not in its base type', '{"pos":"x"}', '22P02 invalid input syntax for type integer: "x" (column "pos" of stream "kinds")'),
 	('composite as text', '{"p":"(1,2)"}', '{"p": {"x": 1, "y": 2}}'),
 	('ranges as text', '{"r":"[2024-05-01,2024-05-02)"}', '{"r": "[\"2024-05-01 00:00:00+00\",\"2024-05-02 00:00:00+00\")"}'),
@@ -167,10 +167,10 @@ SELECT is(outcome('kinds', message), expected, title) FROM (VALUES
 	('elements have the column''s rules', '{"tza":["2024-05-01T10:00:00Z","2024-05-01"],"pa":[1,2],"va":["abc"]}',
 	 '{"pa": [1, 2], "va": ["abc"], "tza": ["2024-05-01T10:00:00+00:00", "2024-05-01T00:00:00+00:00"]}'),
 	('and its refusals', '{"tza":[1714557600]}', '22007 number 1714557600 is not a timestamp with time zone: A number is one only with the stream''s option timestamp_format ''epoch_s'' or ''epoch_ms'' (column "tza" of stream "kinds")'),
-	('its domain', '{"pa":[1,-2]}', '23514 value for domain positive violates check constraint "positive_check" (column "pa" of stream "kinds")'),
+	('its domain', '{"pa":[1,-2]}', '23514 value for domain public.positive violates check constraint "positive_check" (column "pa" of stream "kinds")'),
 	('its length', '{"va":["abcd"]}', '22001 value too long for type character varying(3) (column "va" of stream "kinds")'),
 	('a domain over an array', '{"tg":["a","b"]}', '{"tg": ["a", "b"]}'),
-	('and its constraint', '{"tg":["a","b","c"]}', '23514 value for domain tags violates check constraint "tags_check" (column "tg" of stream "kinds")'),
+	('and its constraint', '{"tg":["a","b","c"]}', '23514 value for domain public.tags violates check constraint "tags_check" (column "tg" of stream "kinds")'),
 	('arrays as text', '{"ia":"{1,2}"}', '{"ia": [1, 2]}'),
 	('a value is no array', '{"ia":1}', '22P02 malformed array literal: "1": Array value must start with "{" or dimension information (column "ia" of stream "kinds")')
 ) AS cases (title, message, expected);
@@ -264,7 +264,7 @@ SELECT is(outcome('strict', message), expected, title) FROM (VALUES
 	('all is well', '{"id":1,"quantity":2,"lot":50,"name":"x"}', '{"id": 1, "lot": 50, "name": "x", "quantity": 2}'),
 	('an unknown CHECK passes', '{"id":1,"name":"x"}', '{"id": 1, "name": "x"}'),
 	('NOT NULL', '{"quantity":2,"name":"x"}', '23502 null value in column "id" of stream "strict" violates not-null constraint (column "id" of stream "strict")'),
-	('NOT NULL by domain', '{"id":1}', '23502 domain known does not allow null values (column "name" of stream "strict")'),
+	('NOT NULL by domain', '{"id":1}', '23502 domain public.known does not allow null values (column "name" of stream "strict")'),
 	('CHECK', '{"id":1,"quantity":-2,"name":"x"}', '23514 new row for stream "strict" violates check constraint "strict_quantity_check" (message of stream "strict")'),
 	('CHECK with a function', '{"id":1,"lot":30,"name":"x"}', '23514 new row for stream "strict" violates check constraint "strict_lot_check" (message of stream "strict")'),
 	('that fails', '{"id":1,"lot":0,"name":"x"}', '22012 division by zero (message of stream "strict")')
@@ -304,3 +304,7 @@ RESET ROLE;
 SELECT * FROM finish();
 DROP OWNED BY regress_streamx_plain;
 DROP ROLE regress_streamx_plain;
+DROP SERVER kafka CASCADE;
+DROP TABLE spelled, decoded, cast_by_server, plain;
+DROP FUNCTION outcome(regclass, bytea), outcome(regclass, text), is_round(int) CASCADE;
+DROP TYPE mood, pair, positive, known, tags CASCADE;

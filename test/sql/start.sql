@@ -24,8 +24,10 @@ SELECT pg_sleep(0.01);
 CREATE TABLE middle AS SELECT clock_timestamp() AS at;
 SELECT pg_sleep(0.01);
 INSERT INTO kept VALUES ('2024-05-01 13:00', 8);
-SELECT format('CREATE VIEW from_middle WITH (streamx.continuous, streamx.start = %L) AS SELECT tumble(at, ''1 hour'') AS w, sum(n) FROM kept GROUP BY 1', at)
-	FROM middle \gexec
+DO $$ BEGIN
+	EXECUTE format('CREATE VIEW from_middle WITH (streamx.continuous, streamx.start = %L) AS
+		SELECT tumble(at, ''1 hour'') AS w, sum(n) FROM kept GROUP BY 1', (SELECT at FROM middle));
+END $$;
 SELECT results_eq('SELECT sum FROM from_now', 'VALUES (8::bigint)', 'latest: what came since');
 SELECT results_eq('SELECT sum FROM from_middle', 'VALUES (8::bigint)', 'a time: what was inserted since');
 CREATE VIEW from_future WITH (streamx.continuous, streamx.start = '2999-01-01') AS SELECT sum(n) FROM kept;

@@ -1,0 +1,65 @@
+-- What a review found: each case was wrong once
+\pset tuples_only on
+\pset format unaligned
+SET client_min_messages = warning;
+SELECT plan(8);
+
+-- A function in a view may use subtransactions, which are none of the INSERTs'
+CREATE FOREIGN TABLE reviewed (k int) SERVER streamx OPTIONS (retain 'on', on_error 'dead_letter');
+CREATE FOREIGN TABLE reviewed_too (k int) SERVER streamx OPTIONS (retain 'on', on_error 'dead_letter');
+CREATE FUNCTION divided(i int) RETURNS int LANGUAGE plpgsql STABLE AS
+	$$ BEGIN BEGIN RETURN 1 / (i - 5); EXCEPTION WHEN division_by_zero THEN RETURN 0; END; END $$;
+CREATE VIEW reviewed_view WITH (streamx.continuous) AS
+	SELECT count(*) AS n, sum(divided(k)) AS divided, sum(10 / (k - 3)) AS failing FROM reviewed;
+CREATE VIEW reviewed_too_view WITH (streamx.continuous) AS SELECT count(*) AS n, sum(divided(k)) AS divided FROM reviewed_too;
+BEGIN;
+INSERT INTO reviewed VALUES (1);
+INSERT INTO reviewed_too VALUES (1);
+SAVEPOINT a;
+INSERT INTO reviewed VALUES (2);
+INSERT INTO reviewed_too VALUES (2);
+RELEASE a;
+SAVEPOINT b;
+INSERT INTO reviewed VALUES (3);
+INSERT INTO reviewed_too VALUES (5);
+INSERT INTO reviewed VALUES (5);
+SELECT results_eq('SELECT r.n, t.n FROM reviewed_view r, reviewed_too_view t', 'VALUES (3::bigint, 3::bigint)', 'two streams in turn, with savepoints');
+ROLLBACK TO b;
+INSERT INTO reviewed VALUES (3);
+COMMIT;
+SELECT results_eq('SELECT r.n, t.n FROM reviewed_view r, reviewed_too_view t', 'VALUES (2::bigint, 2::bigint)', 'what is rolled back was never seen');
+SELECT is_empty($$SELECT * FROM streamx.verify('reviewed_view')$$, 'the first view is right');
+SELECT is_empty($$SELECT * FROM streamx.verify('reviewed_too_view')$$, 'so is the second');
+
+-- A stream behind a view's CTE, or in its subquery
+CREATE VIEW behind_cte AS WITH c AS (SELECT * FROM reviewed) SELECT count(*) AS c, 1 AS k FROM c;
+CREATE VIEW in_subquery AS SELECT 1 AS k WHERE EXISTS (SELECT FROM reviewed);
+SELECT throws_ok('CREATE VIEW refused WITH (streamx.continuous) AS SELECT count(*) FROM reviewed_too JOIN behind_cte USING (k)',
+	'0A000', NULL, 'a stream behind a CTE of a joined view is found');
+SELECT throws_ok('CREATE VIEW refused WITH (streamx.continuous) AS SELECT count(*) FROM reviewed_too JOIN in_subquery USING (k)',
+	'0A000', NULL, 'one in a subquery, too');
+
+-- ANALYZE calls a function that belongs to a range type, as the table's owner
+CREATE ROLE ranger;
+GRANT CREATE ON SCHEMA public TO ranger;
+GRANT USAGE ON FOREIGN SERVER streamx TO ranger;
+SET ROLE ranger;
+CREATE TABLE callers (caller name);
+CREATE FUNCTION note_caller() RETURNS float8 LANGUAGE sql AS 'INSERT INTO public.callers VALUES (current_user) RETURNING 1.0';
+CREATE FUNCTION distance(int, int) RETURNS float8 LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN public.note_caller(); END';
+CREATE TYPE trojan_range AS RANGE (subtype = int, subtype_diff = distance);
+CREATE DOMAIN trojan_domain AS trojan_range;
+CREATE FOREIGN TABLE ranged (r trojan_range, d trojan_domain) SERVER streamx;
+CREATE VIEW ranges WITH (streamx.continuous) AS SELECT r, d, count(*) AS n FROM ranged GROUP BY r, d;
+INSERT INTO ranged SELECT trojan_range(i, i + 1), trojan_range(i, i + 2) FROM generate_series(1, 100) i;
+RESET ROLE;
+DO $$ BEGIN EXECUTE (SELECT format('ANALYZE %s', state) FROM streamx.views WHERE view = 'ranges'::regclass); END $$;
+SELECT is_empty('SELECT * FROM callers', 'ANALYZE of a state table calls nothing of a user''s');
+SELECT results_eq('SELECT count(*), sum(n) FROM ranges', 'VALUES (100::bigint, 100::numeric)', 'which does not hurt the view');
+
+DROP VIEW ranges, behind_cte, in_subquery, reviewed_view, reviewed_too_view;
+DROP FOREIGN TABLE ranged, reviewed, reviewed_too;
+DROP FUNCTION divided;
+DROP OWNED BY ranger;
+DROP ROLE ranger;
+SELECT * FROM finish();
