@@ -86,13 +86,28 @@
 	range_serialize(typcache, lower, upper, is_empty)
 #endif
 
-/* 18 shows grouped expressions as Vars of an RTE_GROUP, the last of the range table. */
+/*
+ * 18 shows grouped expressions as Vars of an RTE_GROUP, the last of the range
+ * table.  Those of the target list have no location: they get their expressions'.
+ */
 #if PG_VERSION_NUM >= 180000
 #define sx_compat_flatten_groups(query)                                                            \
 	do                                                                                             \
 	{                                                                                              \
 		if ((query)->hasGroupRTE)                                                                  \
 		{                                                                                          \
+			const RangeTblEntry *group_ = llast_node(RangeTblEntry, (query)->rtable);              \
+			ListCell *lc_;                                                                         \
+                                                                                                   \
+			foreach (lc_, (query)->targetList)                                                     \
+			{                                                                                      \
+				Var *var_ = (Var *) ((TargetEntry *) lfirst(lc_))->expr;                           \
+                                                                                                   \
+				if (IsA(var_, Var) && var_->varno == list_length((query)->rtable) &&               \
+					var_->location < 0)                                                            \
+					var_->location =                                                               \
+						exprLocation(list_nth(group_->groupexprs, var_->varattno - 1));            \
+			}                                                                                      \
 			(query)->targetList =                                                                  \
 				(List *) flatten_group_exprs(NULL, (query), (Node *) (query)->targetList);         \
 			(query)->havingQual = flatten_group_exprs(NULL, (query), (query)->havingQual);         \

@@ -22,11 +22,10 @@ void
 _PG_init(void)
 {
 	if (!process_shared_preload_libraries_in_progress)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("streamx must be loaded via shared_preload_libraries"),
-				 errhint("Add this line to postgresql.conf and restart the server: "
-						 "shared_preload_libraries = 'streamx'")));
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("streamx must be loaded via shared_preload_libraries"),
+						errhint("Add this line to postgresql.conf and restart the server: "
+								"shared_preload_libraries = 'streamx'")));
 
 	sx_settings_define();
 	sx_activity_init();

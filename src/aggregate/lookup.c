@@ -296,15 +296,14 @@ depends_on_order(Oid aggfnoid)
 }
 
 /*
- * Text that tells this aggregate's states from all others, in any database it
- * may be restored to.  The functions that write and read them belong to it:
- * aggregates can be replaced.
+ * Text that tells states like this aggregate's from all others, in any database
+ * they may be restored to: what writes and reads them.  Aggregates that share
+ * their transition, such as sum and avg of numeric, have the same.
  */
 static char *
 describe(const SxAggregateLookup *lookup, const Oid *argtypes, int nargs)
 {
-	const Oid functions[] = {lookup->aggfnoid, lookup->serialise_function,
-							 lookup->deserialise_function};
+	const Oid functions[] = {lookup->serialise_function, lookup->deserialise_function};
 	StringInfoData text;
 
 	initStringInfo(&text);
@@ -319,4 +318,46 @@ describe(const SxAggregateLookup *lookup, const Oid *argtypes, int nargs)
 		appendStringInfo(&text, "%c%s", i == 0 ? '(' : ',',
 						 format_type_extended(argtypes[i], -1, FORMAT_TYPE_FORCE_QUALIFY));
 	return text.data;
+}
+
+/* Whether the columns of pg_aggregate that make a transition state are the same. */
+static bool
+has_same_transition(HeapTuple left, HeapTuple right)
+{
+	Form_pg_aggregate a = (Form_pg_aggregate) GETSTRUCT(left);
+	Form_pg_aggregate b = (Form_pg_aggregate) GETSTRUCT(right);
+	Datum initial[2];
+	bool is_null[2];
+
+	if (a->aggtransfn != b->aggtransfn || a->aggcombinefn != b->aggcombinefn ||
+		a->aggserialfn != b->aggserialfn || a->aggdeserialfn != b->aggdeserialfn ||
+		a->aggtranstype != b->aggtranstype)
+		return false;
+	initial[0] = SysCacheGetAttr(AGGFNOID, left, Anum_pg_aggregate_agginitval, &is_null[0]);
+	initial[1] = SysCacheGetAttr(AGGFNOID, right, Anum_pg_aggregate_agginitval, &is_null[1]);
+	if (is_null[0] || is_null[1])
+		return is_null[0] == is_null[1];
+	return strcmp(TextDatumGetCString(initial[0]), TextDatumGetCString(initial[1])) == 0;
+}
+
+bool
+sx_aggregate_shares_state(const Aggref *left, const Aggref *right)
+{
+	HeapTuple tuples[2];
+	bool is_same;
+
+	if (equal(left, right))
+		return true;
+	if (!equal(left->args, right->args) || !equal(left->aggfilter, right->aggfilter) ||
+		!equal(left->aggargtypes, right->aggargtypes) || left->inputcollid != right->inputcollid ||
+		left->aggvariadic != right->aggvariadic || left->aggstar != right->aggstar)
+		return false;
+	tuples[0] = SearchSysCache1(AGGFNOID, ObjectIdGetDatum(left->aggfnoid));
+	tuples[1] = SearchSysCache1(AGGFNOID, ObjectIdGetDatum(right->aggfnoid));
+	if (!HeapTupleIsValid(tuples[0]) || !HeapTupleIsValid(tuples[1]))
+		elog(ERROR, "cache lookup failed for an aggregate");
+	is_same = has_same_transition(tuples[0], tuples[1]);
+	ReleaseSysCache(tuples[0]);
+	ReleaseSysCache(tuples[1]);
+	return is_same;
 }

@@ -25,6 +25,12 @@ typedef struct SxAggregate SxAggregate;
  */
 extern Oid sx_aggregate_state_type(const Aggref *aggref, const char **why);
 
+/*
+ * Whether two aggregates of one query have the same transition state, like sum
+ * and avg of one numeric column: it is then kept once.
+ */
+extern bool sx_aggregate_shares_state(const Aggref *left, const Aggref *right);
+
 /* OID of type streamx.state (cached, looked up by name in schema streamx). */
 extern Oid sx_state_type_oid(void);
 

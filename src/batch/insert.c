@@ -35,15 +35,15 @@ void (*sx_batch_ready)(SxBatch *batch) = NULL;
 typedef struct Segment
 {
 	struct Segment *below;
-	int			level;			/* nesting level of the INSERTs */
-	int			merged_level;	/* of a merge deeper than level; 0: none */
-	bool		is_waiting;		/* has rows that are not merged */
-	SxBatch    *batch;
+	int level;		  /* nesting level of the INSERTs */
+	int merged_level; /* of a merge deeper than level; 0: none */
+	bool is_waiting;  /* has rows that are not merged */
+	SxBatch *batch;
 } Segment;
 
 static Segment *top = NULL;
-static int	nwaiting = 0;		/* segments that wait */
-static int	deepest_merge = 0;	/* some outer segment has a merged_level up to this one */
+static int nwaiting = 0;	  /* segments that wait */
+static int deepest_merge = 0; /* some outer segment has a merged_level up to this one */
 static bool is_flushing = false;
 
 static Segment *push(Oid stream, int level);
@@ -89,8 +89,8 @@ sx_insert_row(Oid stream, TupleTableSlot *slot)
 static Segment *
 push(Oid stream, int level)
 {
-	MemoryContext context = AllocSetContextCreate(TopTransactionContext, "streamx insert",
-												  ALLOCSET_SMALL_SIZES);
+	MemoryContext context =
+		AllocSetContextCreate(TopTransactionContext, "streamx insert", ALLOCSET_SMALL_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	Segment *segment = palloc0(sizeof(Segment));
 
@@ -146,7 +146,8 @@ append(SxBatch *target, const SxBatch *source)
 	for (int row = 0; row < source->nrows; row++)
 	{
 		ExecClearTuple(slot);
-		memcpy(slot->tts_values, source->values + (size_t) row * ncolumns, sizeof(Datum) * ncolumns);
+		memcpy(slot->tts_values, source->values + (size_t) row * ncolumns,
+			   sizeof(Datum) * ncolumns);
 		memcpy(slot->tts_isnull, source->isnull + (size_t) row * ncolumns, sizeof(bool) * ncolumns);
 		ExecStoreVirtualTuple(slot);
 		sx_batch_add_slot(target, slot, target->nrows, DT_NOEND); /* judged when it was inserted */
@@ -203,7 +204,7 @@ flush_stream(Oid stream)
 	SxBatch *whole = NULL;
 	Segment *single = NULL;
 	Segment *segment;
-	List *waiting = NIL;		/* oldest first */
+	List *waiting = NIL; /* oldest first */
 	ListCell *lc;
 
 	for (segment = top; segment; segment = segment->below)
@@ -216,7 +217,8 @@ flush_stream(Oid stream)
 		whole = single->batch;
 	else
 	{
-		whole = sx_batch_create(((Segment *) linitial(waiting))->batch->stream, CurrentMemoryContext);
+		whole =
+			sx_batch_create(((Segment *) linitial(waiting))->batch->stream, CurrentMemoryContext);
 		foreach (lc, waiting)
 			append(whole, ((Segment *) lfirst(lc))->batch);
 	}
@@ -251,7 +253,7 @@ transaction_callback(XactEvent event, void *arg)
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_PREPARE:
 		case XACT_EVENT_ABORT:
-			top = NULL;			/* memory goes with TopTransactionContext */
+			top = NULL; /* memory goes with TopTransactionContext */
 			nwaiting = 0;
 			deepest_merge = 0;
 			is_flushing = false;
@@ -267,8 +269,9 @@ find_parent(const Segment *segment)
 {
 	Segment *below = segment->below;
 
-	while (below && below->level == segment->level &&
-		   (below->merged_level != 0 || below->batch->stream->relid != segment->batch->stream->relid))
+	while (
+		below && below->level == segment->level &&
+		(below->merged_level != 0 || below->batch->stream->relid != segment->batch->stream->relid))
 		below = below->below;
 	return below && below->level == segment->level ? below : NULL;
 }

@@ -41,10 +41,10 @@
 typedef struct Walk
 {
 	ParseState *pstate;
-	Node	   *raw;			/* the query before analysis: it knows where relations are named */
+	Node *raw; /* the query before analysis: it knows where relations are named */
 	SxDefinition *definition;
-	int			depth;			/* query levels below the view's own */
-	int			nstreams;		/* streams met */
+	int depth;	  /* query levels below the view's own */
+	int nstreams; /* streams met */
 } Walk;
 
 static Query *flattened(Query *original);
@@ -62,9 +62,8 @@ static bool check_grouped(Node *node, Walk *walk);
 static void
 refuse_at(Walk *walk, int location, const char *message, const char *hint)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("%s", message),
-			 hint ? errhint("%s", hint) : 0, parser_errposition(walk->pstate, location)));
+	ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("%s", message),
+					hint ? errhint("%s", hint) : 0, parser_errposition(walk->pstate, location)));
 }
 
 static void
@@ -81,7 +80,7 @@ sx_analyze(ParseState *pstate, Query *query, Node *raw)
 	walk.definition = palloc0(sizeof(SxDefinition));
 	walk.definition->query = flattened(query);
 
-	check_clauses(&walk, query);
+	check_clauses(&walk, walk.definition->query);
 	find_stream(&walk);
 	check_stream(&walk);
 	check_nullable(&walk, (Node *) query->jointree);
@@ -114,9 +113,9 @@ flattened(Query *original)
 /* The count'th mention of a relation in the raw query. */
 typedef struct Mention
 {
-	Oid			relid;
-	int			count;
-	int			location;
+	Oid relid;
+	int count;
+	int location;
 } Mention;
 
 static bool
@@ -198,16 +197,18 @@ with_clause(Node *raw)
 static void
 check_clauses(Walk *walk, Query *query)
 {
-	const char *when_reading = "Define the continuous view without it, and apply it when reading the view.";
+	const char *when_reading =
+		"Define the continuous view without it, and apply it when reading the view.";
 	Node *found = (Node *) query->targetList;
 
 	if (query->commandType != CMD_SELECT || query->hasModifyingCTE)
 		refuse_at(walk, with_clause(walk->raw), "a continuous view cannot modify data",
 				  "Write a SELECT over a stream.");
 	if (query->setOperations)
-		refuse_at(walk, second_part(walk->raw),
-				  "UNION, INTERSECT and EXCEPT cannot be maintained continuously",
-				  "Define one continuous view for each part, and combine them in an ordinary view.");
+		refuse_at(
+			walk, second_part(walk->raw),
+			"UNION, INTERSECT and EXCEPT cannot be maintained continuously",
+			"Define one continuous view for each part, and combine them in an ordinary view.");
 	if (query->groupingSets)
 		refuse(walk, linitial(query->groupingSets),
 			   "GROUPING SETS, ROLLUP and CUBE cannot be maintained continuously yet",
@@ -215,23 +216,27 @@ check_clauses(Walk *walk, Query *query)
 	if (query->hasWindowFuncs)
 	{
 		(void) find_window_function((Node *) query->targetList, &found);
-		refuse(walk, found, "window functions with OVER cannot be maintained continuously", when_reading);
+		refuse(walk, found, "window functions with OVER cannot be maintained continuously",
+			   when_reading);
 	}
 	if (query->hasTargetSRFs)
 	{
 		(void) find_set_returning((Node *) query->targetList, &found);
-		refuse(walk, found, "set-returning functions in the select list cannot be maintained continuously",
+		refuse(walk, found,
+			   "set-returning functions in the select list cannot be maintained continuously",
 			   "Put the function into FROM with LATERAL.");
 	}
 	if (query->hasDistinctOn || query->distinctClause)
-		refuse(walk, (Node *) query->targetList, "SELECT DISTINCT cannot be maintained continuously yet",
+		refuse(walk, (Node *) query->targetList,
+			   "SELECT DISTINCT cannot be maintained continuously yet",
 			   "Use GROUP BY with the same columns.");
 	if (query->limitCount || query->limitOffset)
 		refuse(walk, query->limitCount ? query->limitCount : query->limitOffset,
 			   "LIMIT and OFFSET cannot be maintained continuously", when_reading);
 	if (query->rowMarks)
 		refuse(walk, (Node *) query->targetList,
-			   "FOR UPDATE and FOR SHARE make no sense in a continuous view", "Leave the clause away.");
+			   "FOR UPDATE and FOR SHARE make no sense in a continuous view",
+			   "Leave the clause away.");
 	if (query->hasRecursive)
 		refuse_at(walk, with_clause(walk->raw), "WITH RECURSIVE cannot be maintained continuously",
 				  "Prepare the table it makes beforehand, and join that.");
@@ -342,8 +347,8 @@ find_stream(Walk *walk)
 {
 	(void) find_in_query((Node *) walk->definition->query, walk);
 	if (walk->nstreams == 0)
-		refuse(walk, (Node *) walk->definition->query->targetList, "a continuous view must read a stream",
-			   "Name a foreign table of streamx in FROM.");
+		refuse(walk, (Node *) walk->definition->query->targetList,
+			   "a continuous view must read a stream", "Name a foreign table of streamx in FROM.");
 }
 
 static void
@@ -354,11 +359,13 @@ check_stream(Walk *walk)
 
 	if (get_rel_relispartition(stream->relid) || has_superclass(stream->relid) ||
 		has_subclass(stream->relid))
-		refuse_at(walk, mention_of(walk, stream->relid, 1),
-				  psprintf("stream \"%s\" is a partition or takes part in inheritance", stream->name),
-				  "Continuous views read streams that stand alone.");
+		refuse_at(
+			walk, mention_of(walk, stream->relid, 1),
+			psprintf("stream \"%s\" is a partition or takes part in inheritance", stream->name),
+			"Continuous views read streams that stand alone.");
 	if (rte->tablesample)
-		refuse_at(walk, mention_of(walk, stream->relid, 1), "TABLESAMPLE cannot be maintained continuously",
+		refuse_at(walk, mention_of(walk, stream->relid, 1),
+				  "TABLESAMPLE cannot be maintained continuously",
 				  "Select rows by a condition on a column, for example on a hash.");
 }
 
@@ -420,6 +427,10 @@ is_unstable_function(Oid funcid, void *context)
 		case F_STATEMENT_TIMESTAMP:
 		case F_CURRENT_USER:
 		case F_SESSION_USER:
+		case F_AGE_TIMESTAMP: /* since today */
+		case F_AGE_TIMESTAMPTZ:
+		case F_CURRENT_SETTING_TEXT:
+		case F_CURRENT_SETTING_TEXT_BOOL:
 			return true;
 		default:
 			return func_volatile(funcid) == PROVOLATILE_VOLATILE;
@@ -560,11 +571,12 @@ check_key_type(Walk *walk, Node *expr)
 			   psprintf("type %s cannot be a group key of a continuous view", format_type_be(type)),
 			   "Name the columns one by one.");
 	if (!OidIsValid(entry->btree_opf))
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("type %s cannot be a group key of a continuous view", format_type_be(type)),
-						errdetail("It has no B-tree order, which the state's index needs."),
-						errhint("Group by an expression of another type, for example a cast to text."),
-						parser_errposition(walk->pstate, exprLocation(expr))));
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("type %s cannot be a group key of a continuous view", format_type_be(type)),
+				 errdetail("It has no B-tree order, which the state's index needs."),
+				 errhint("Group by an expression of another type, for example a cast to text."),
+				 parser_errposition(walk->pstate, exprLocation(expr))));
 }
 
 static void
@@ -616,11 +628,19 @@ static bool
 is_order_sensitive(Oid aggfnoid)
 {
 	char *name = get_func_name(aggfnoid);
-	static const char *const names[] = {"array_agg",		"string_agg",	   "json_agg",
-										"jsonb_agg",		"json_object_agg", "jsonb_object_agg",
-										"xmlagg",			"json_agg_strict", "jsonb_agg_strict",
-										"json_object_agg_strict", "jsonb_object_agg_strict",
-										"json_object_agg_unique", "jsonb_object_agg_unique",
+	static const char *const names[] = {"array_agg",
+										"string_agg",
+										"json_agg",
+										"jsonb_agg",
+										"json_object_agg",
+										"jsonb_object_agg",
+										"xmlagg",
+										"json_agg_strict",
+										"jsonb_agg_strict",
+										"json_object_agg_strict",
+										"jsonb_object_agg_strict",
+										"json_object_agg_unique",
+										"jsonb_object_agg_unique",
 										"json_object_agg_unique_strict",
 										"jsonb_object_agg_unique_strict"};
 
@@ -642,11 +662,14 @@ check_aggregate(Walk *walk, Aggref *aggref)
 	char *name = format_procedure(aggref->aggfnoid);
 
 	if (aggref->aggdistinct)
-		why = "It has DISTINCT: the distinct inputs would have to be kept, which is not supported yet.";
+		why = "It has DISTINCT: the distinct inputs would have to be kept, which is not supported "
+			  "yet.";
 	else if (aggref->aggkind != AGGKIND_NORMAL)
-		why = "It is an ordered-set aggregate: its inputs would have to be kept, which is not supported yet.";
+		why = "It is an ordered-set aggregate: its inputs would have to be kept, which is not "
+			  "supported yet.";
 	else if (aggref->aggorder)
-		why = "It has ORDER BY: the ordered inputs would have to be kept, which is not supported yet.";
+		why = "It has ORDER BY: the ordered inputs would have to be kept, which is not supported "
+			  "yet.";
 	else if (is_order_sensitive(aggref->aggfnoid))
 		why = "Its result depends on the order of its inputs.";
 	else if (!OidIsValid(sx_aggregate_state_type(aggref, &why)))
@@ -661,18 +684,32 @@ check_aggregate(Walk *walk, Aggref *aggref)
 						parser_errposition(walk->pstate, aggref->location)));
 }
 
+static void
+keep_state(SxDefinition *definition, Aggref *aggref)
+{
+	ListCell *lc;
+
+	foreach (lc, definition->aggregates)
+	{
+		if (sx_aggregate_shares_state(lfirst(lc), aggref))
+			return;
+	}
+	definition->aggregates = lappend(definition->aggregates, aggref);
+}
+
 static bool
 collect_aggregates_walker(Node *node, Walk *walk)
 {
 	if (node == NULL)
 		return false;
 	if (IsA(node, SubLink))
-		refuse(walk, node, "subqueries in the select list and HAVING cannot be maintained continuously",
+		refuse(walk, node,
+			   "subqueries in the select list and HAVING cannot be maintained continuously",
 			   "Join the table in FROM, or use the subquery when reading the view.");
 	if (IsA(node, Aggref))
 	{
 		check_aggregate(walk, (Aggref *) node);
-		walk->definition->aggregates = list_append_unique(walk->definition->aggregates, node);
+		keep_state(walk->definition, (Aggref *) node);
 		return false;
 	}
 	return expression_tree_walker(node, collect_aggregates_walker, walk);

@@ -14,23 +14,23 @@
 
 typedef struct SxGroupKey
 {
-	Expr	   *expr;			/* over the query's range table */
-	Index		sortgroupref;
+	Expr *expr; /* over the query's range table */
+	Index sortgroupref;
 } SxGroupKey;
 
 typedef struct SxDefinition
 {
-	Query	   *query;			/* the user's, analysed, not rewritten */
-	int			stream_rti;
+	Query *query; /* the user's, analysed, not rewritten */
+	int stream_rti;
 	const SxStream *stream;
-	List	   *keys;			/* SxGroupKey *, without the window */
-	SxGroupKey *window_key;		/* NULL: no window */
-	SxWindow	window;
-	Var		   *window_time;	/* the window's time argument */
-	Const	   *window_size;	/* interval */
-	Const	   *window_origin;	/* timestamp(tz) */
-	List	   *aggregates;		/* distinct Aggrefs of target list and HAVING */
-	bool		has_joins;		/* other relations than the stream */
+	List *keys;				/* SxGroupKey *, without the window */
+	SxGroupKey *window_key; /* NULL: no window */
+	SxWindow window;
+	Var *window_time;	  /* the window's time argument */
+	Const *window_size;	  /* interval */
+	Const *window_origin; /* timestamp(tz) */
+	List *aggregates;	  /* Aggrefs of target list and HAVING, one of those that share a state */
+	bool has_joins;		  /* other relations than the stream */
 } SxDefinition;
 
 /*

@@ -34,20 +34,21 @@
 typedef struct Careful
 {
 	const SxView *view;
-	SxReader   *reader;
-	SxBatch    *batch;
+	SxReader *reader;
+	SxBatch *batch;
 	SxApplyCounts *counts;
-	int		   *good;			/* rows that have passed a probe; NULL: rows are merged at once */
-	int			ngood;
+	int *good; /* rows that have passed a probe; NULL: rows are merged at once */
+	int ngood;
 } Careful;
 
 static void refuse_rows(SxReader *reader, SxBatch *batch, SxApplyCounts *counts);
-static void refuse_columns(const SxView *view, SxReader *reader, SxBatch *batch,
-						   SxApplyCounts *counts);
+static void
+refuse_columns(const SxView *view, SxReader *reader, SxBatch *batch, SxApplyCounts *counts);
 static void apply_view(const SxView *view, SxReader *reader, SxBatch *batch, SxApplyCounts *counts);
-static bool apply_carefully(Oid view, SxReader *reader, SxBatch *batch, bool is_alone,
-							SxApplyCounts *counts);
-static void run_delta(const SxView *view, const SxBatch *batch, const int *rows, int nrows);
+static bool
+apply_carefully(Oid view, SxReader *reader, SxBatch *batch, bool is_alone, SxApplyCounts *counts);
+static void run_delta(const SxView *view, const SxBatch *batch, const int *rows, int nrows,
+					  SxApplyCounts *counts);
 static void advance(SxReader *reader, const SxBatch *batch);
 
 Bitmapset *
@@ -96,12 +97,13 @@ sx_apply(SxReader *reader, SxBatch *batch, bool is_careful, SxApplyCounts *count
 		CHECK_FOR_INTERRUPTS();
 		if (!is_careful)
 			apply_view(sx_view_load(view), reader, batch, &own);
-		else if (!apply_carefully(view, reader, batch, staying == NIL && lnext(reader->views, lc) == NULL,
-								  &own))
+		else if (!apply_carefully(view, reader, batch,
+								  staying == NIL && lnext(reader->views, lc) == NULL, &own))
 			continue;
 		staying = lappend_oid(staying, view);
 		counts->late_rows += own.late_rows;
 		counts->dead_letters += own.dead_letters;
+		counts->groups += own.groups;
 		sx_activity_count(SX_ACTIVITY_VIEW, view, view, own.rows, own.late_rows, own.dead_letters);
 	}
 	reader->views = staying;
@@ -165,7 +167,8 @@ with_column(const SxBatch *batch, const SxRowError *error)
 {
 	if (error->attnum == 0)
 		return pstrdup(error->message);
-	return psprintf("column \"%s\": %s", batch->stream->columns[error->attnum - 1].name, error->message);
+	return psprintf("column \"%s\": %s", batch->stream->columns[error->attnum - 1].name,
+					error->message);
 }
 
 static void
@@ -175,8 +178,8 @@ stop_stream(const SxReader *reader, const SxBatch *batch, const SxRowError *erro
 
 	ereport(ERROR, (errcode(error->sqlstate), errmsg("%s", with_column(batch, error)),
 					errdetail("Stream \"%s\" has on_error 'stop'.", batch->stream->name),
-					errcontext("stream \"%s\", partition %d, offset " INT64_FORMAT, batch->stream->name,
-							   origin->partition, origin->offset)));
+					errcontext("stream \"%s\", partition %d, offset " INT64_FORMAT,
+							   batch->stream->name, origin->partition, origin->offset)));
 }
 
 /* Rows that the stream refuses, for all views. */
@@ -193,8 +196,8 @@ refuse_rows(SxReader *reader, SxBatch *batch, SxApplyCounts *counts)
 			continue;
 		if (batch->stream->on_error == SX_ON_ERROR_STOP)
 			stop_stream(reader, batch, error);
-		dead_letter(reader, batch, error->row, InvalidOid, error->sqlstate, with_column(batch, error),
-					counts);
+		dead_letter(reader, batch, error->row, InvalidOid, error->sqlstate,
+					with_column(batch, error), counts);
 		last = error->row;
 	}
 }
@@ -214,8 +217,8 @@ refuse_columns(const SxView *view, SxReader *reader, SxBatch *batch, SxApplyCoun
 			continue;
 		if (batch->stream->on_error == SX_ON_ERROR_STOP)
 			stop_stream(reader, batch, error);
-		dead_letter(reader, batch, error->row, view->relid, error->sqlstate, with_column(batch, error),
-					counts);
+		dead_letter(reader, batch, error->row, view->relid, error->sqlstate,
+					with_column(batch, error), counts);
 		last = error->row;
 	}
 }
@@ -241,8 +244,8 @@ push_view_context(const SxView *view, ErrorContextCallback *context)
 static void
 apply_view(const SxView *view, SxReader *reader, SxBatch *batch, SxApplyCounts *counts)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "streamx view batch",
-												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context =
+		AllocSetContextCreate(CurrentMemoryContext, "streamx view batch", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	SxSelection selection;
 	SxRunAs saved;
@@ -254,7 +257,7 @@ apply_view(const SxView *view, SxReader *reader, SxBatch *batch, SxApplyCounts *
 	counts->rows += selection.nrows;
 	sx_run_begin(view, &saved);
 	if (selection.nrows > 0)
-		run_delta(view, batch, selection.rows, selection.nrows);
+		run_delta(view, batch, selection.rows, selection.nrows, counts);
 	if (selection.nlate > 0)
 		counts->late_rows += sx_late_record(view, reader, batch, &selection);
 	sx_run_end(&saved);
@@ -265,12 +268,17 @@ apply_view(const SxView *view, SxReader *reader, SxBatch *batch, SxApplyCounts *
 
 /* The delta of some rows, merged as it comes. */
 static void
-run_delta(const SxView *view, const SxBatch *batch, const int *rows, int nrows)
+run_delta(const SxView *view, const SxBatch *batch, const int *rows, int nrows,
+		  SxApplyCounts *counts)
 {
+	int64 inserted;
+	int64 updated;
 	SxScanInput input = {.stream = view->stream, .batch = batch, .rows = rows, .nrows = nrows};
 	DestReceiver *dest = sx_merge_receiver(view);
 
 	sx_run(view, sx_sql_select_all(view->delta), &input, dest);
+	sx_merge_counts(dest, &inserted, &updated);
+	counts->groups += inserted + updated;
 	dest->rDestroy(dest);
 }
 
@@ -309,10 +317,10 @@ try_rows(Careful *careful, const int *rows, int nrows, const SxSelection *late)
 
 		sx_run_begin(careful->view, &saved);
 		if (nrows > 0)
-			run_delta(careful->view, careful->batch, rows, nrows);
+			run_delta(careful->view, careful->batch, rows, nrows, careful->counts);
 		if (late)
-			careful->counts->late_rows += sx_late_record(careful->view, careful->reader, careful->batch,
-														 late);
+			careful->counts->late_rows +=
+				sx_late_record(careful->view, careful->reader, careful->batch, late);
 		sx_run_end(&saved);
 		if (careful->good)
 			RollbackAndReleaseCurrentSubTransaction();
@@ -339,7 +347,8 @@ is_passing_error(int sqlstate)
 {
 	return sqlstate == ERRCODE_QUERY_CANCELED || sqlstate == ERRCODE_ADMIN_SHUTDOWN ||
 		   sqlstate == ERRCODE_OUT_OF_MEMORY || sqlstate == ERRCODE_LOCK_NOT_AVAILABLE ||
-		   sqlstate == ERRCODE_T_R_SERIALIZATION_FAILURE || sqlstate == ERRCODE_T_R_DEADLOCK_DETECTED ||
+		   sqlstate == ERRCODE_T_R_SERIALIZATION_FAILURE ||
+		   sqlstate == ERRCODE_T_R_DEADLOCK_DETECTED ||
 		   ERRCODE_TO_CATEGORY(sqlstate) == ERRCODE_INSUFFICIENT_RESOURCES;
 }
 
@@ -367,8 +376,8 @@ bisect(Careful *careful, const int *rows, int nrows)
 	{
 		if (careful->batch->stream->on_error == SX_ON_ERROR_STOP)
 			return error;
-		dead_letter(careful->reader, careful->batch, rows[0], careful->view->relid, error->sqlerrcode,
-					error->message, careful->counts);
+		dead_letter(careful->reader, careful->batch, rows[0], careful->view->relid,
+					error->sqlerrcode, error->message, careful->counts);
 		return NULL;
 	}
 	error = bisect(careful, rows, nrows / 2);
@@ -454,7 +463,8 @@ try_share(Careful *careful)
 static bool
 apply_carefully(Oid relid, SxReader *reader, SxBatch *batch, bool is_alone, SxApplyCounts *counts)
 {
-	Careful careful = {.view = sx_view_load(relid), .reader = reader, .batch = batch, .counts = counts};
+	Careful careful = {
+		.view = sx_view_load(relid), .reader = reader, .batch = batch, .counts = counts};
 	ErrorData *error = try_share(&careful);
 
 	if (error == NULL)
@@ -465,12 +475,11 @@ apply_carefully(Oid relid, SxReader *reader, SxBatch *batch, bool is_alone, SxAp
 
 	sx_activity_failed(SX_ACTIVITY_VIEW, relid, relid, error);
 	sx_attach_leave(relid, is_data_error(error->sqlerrcode));
-	ereport(WARNING, (errcode(error->sqlerrcode),
-					  errmsg("continuous view \"%s\" goes on alone: %s", careful.view->name,
-							 error->message),
-					  is_data_error(error->sqlerrcode)
-						  ? errhint("It is paused; see streamx.resume.")
-						  : errhint("It retries by itself.")));
+	ereport(WARNING,
+			(errcode(error->sqlerrcode),
+			 errmsg("continuous view \"%s\" goes on alone: %s", careful.view->name, error->message),
+			 is_data_error(error->sqlerrcode) ? errhint("It is paused; see streamx.resume.")
+											  : errhint("It retries by itself.")));
 	return false;
 }
 

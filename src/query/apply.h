@@ -12,9 +12,10 @@
 
 typedef struct SxApplyCounts
 {
-	int64		rows;			/* rows of the batch */
-	int64		dead_letters;
-	int64		late_rows;
+	int64 rows; /* rows of the batch */
+	int64 dead_letters;
+	int64 late_rows;
+	int64 groups; /* merged into states, all views together */
 } SxApplyCounts;
 
 /* The columns of the stream that the reader's views need (union), palloc'd. */
@@ -41,7 +42,6 @@ extern void sx_apply_first_row(Oid view);
  * treats; a view that fails otherwise leaves with a reader of its own.
  * Without, the first error is thrown: abort and repeat carefully.
  */
-extern void sx_apply(SxReader *reader, SxBatch *batch, bool is_careful,
-					 SxApplyCounts *counts);
+extern void sx_apply(SxReader *reader, SxBatch *batch, bool is_careful, SxApplyCounts *counts);
 
 #endif

@@ -35,7 +35,8 @@ static void attach_insert(Oid view, const SxStream *stream, const char *start);
 static void attach_kafka(Oid view, const SxStream *stream, const char *start);
 static void link_view(Oid view, Oid stream, int32 reader, int64 start_offset);
 static int64 log_position(const SxStream *stream, Oid log, const char *start, int64 end);
-static void catch_up(Oid view, const SxStream *stream, Oid log, int32 reader, int64 first, int64 end);
+static void
+catch_up(Oid view, const SxStream *stream, Oid log, int32 reader, int64 first, int64 end);
 static int64 add_log_rows(SxBatch *batch, TupleTableSlot *slot, int64 next);
 
 void
@@ -63,7 +64,8 @@ query_int8(const char *statement, int nargs, const Oid *types, const Datum *valu
 
 	sx_spi_begin(&spi);
 	if (sx_spi_execute(statement, nargs, types, values, NULL, false) > 0 && SPI_tuptable)
-		result = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
+		result =
+			DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
 	sx_spi_end(&spi);
 	*found = !is_null;
 	return result;
@@ -132,8 +134,8 @@ mark_change(int32 reader)
 	SxSpi spi;
 
 	sx_spi_begin(&spi);
-	sx_spi_execute("UPDATE streamx.progress SET next_offset = next_offset WHERE reader = $1", 1, &type,
-				   &value, NULL, false);
+	sx_spi_execute("UPDATE streamx.progress SET next_offset = next_offset WHERE reader = $1", 1,
+				   &type, &value, NULL, false);
 	sx_spi_end(&spi);
 }
 
@@ -151,10 +153,12 @@ attach_insert(Oid view, const SxStream *stream, const char *start)
 	first = end = reader->partitions[0].next_offset;
 
 	if (!stream->retain && start && strcmp(start, "latest") != 0)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("stream \"%s\" does not keep its rows, so a view of it can only start now",
-							   stream->name),
-						errhint("Leave streamx.start away, or create the stream with option retain 'on'.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("stream \"%s\" does not keep its rows, so a view of it can only start now",
+					stream->name),
+			 errhint("Leave streamx.start away, or create the stream with option retain 'on'.")));
 	if (OidIsValid(log))
 		first = log_position(stream, log, start ? start : "earliest", end);
 	link_view(view, stream->relid, reader->id, first);
@@ -179,14 +183,14 @@ log_position(const SxStream *stream, Oid log, const char *start, int64 end)
 		return end;
 	time = DirectFunctionCall3(timestamptz_in, CStringGetDatum(start), ObjectIdGetDatum(InvalidOid),
 							   Int32GetDatum(-1));
-	statement = psprintf("SELECT coalesce(min(\"offset\"), " INT64_FORMAT ") FROM %s WHERE recorded_at >= %s",
-						 end,
-						 quote_qualified_identifier(get_namespace_name(get_rel_namespace(log)),
-													get_rel_name(log)),
-						 quote_literal_cstr(timestamptz_to_str(DatumGetTimestampTz(time))));
+	statement = psprintf(
+		"SELECT coalesce(min(\"offset\"), " INT64_FORMAT ") FROM %s WHERE recorded_at >= %s", end,
+		quote_qualified_identifier(get_namespace_name(get_rel_namespace(log)), get_rel_name(log)),
+		quote_literal_cstr(timestamptz_to_str(DatumGetTimestampTz(time))));
 	sx_spi_begin(&spi);
 	sx_spi_run(statement);
-	offset = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
+	offset =
+		DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
 	sx_spi_end(&spi);
 	return offset;
 }
@@ -204,11 +208,11 @@ catch_up(Oid view, const SxStream *stream, Oid log, int32 reader_id, int64 first
 	SxApplyCounts counts = {0};
 	Portal portal;
 	SxSpi spi;
-	char *statement = psprintf("SELECT \"offset\", \"row\" FROM %s WHERE \"offset\" >= " INT64_FORMAT
-							   " AND \"offset\" < " INT64_FORMAT " ORDER BY \"offset\"",
-							   quote_qualified_identifier(get_namespace_name(get_rel_namespace(log)),
-														  get_rel_name(log)),
-							   first, end);
+	char *statement = psprintf(
+		"SELECT \"offset\", \"row\" FROM %s WHERE \"offset\" >= " INT64_FORMAT
+		" AND \"offset\" < " INT64_FORMAT " ORDER BY \"offset\"",
+		quote_qualified_identifier(get_namespace_name(get_rel_namespace(log)), get_rel_name(log)),
+		first, end);
 
 	reader->views = list_make1_oid(view);
 	reader->watermark = DT_NOBEGIN;
@@ -244,7 +248,7 @@ catch_up(Oid view, const SxStream *stream, Oid log, int32 reader_id, int64 first
 static int64
 add_log_rows(SxBatch *batch, TupleTableSlot *slot, int64 next)
 {
-	TimestampTz now = DT_NOEND;	/* what was accepted once stays accepted */
+	TimestampTz now = DT_NOEND; /* what was accepted once stays accepted */
 
 	for (uint64 i = 0; i < SPI_tuptable->numvals; i++)
 	{
@@ -252,7 +256,8 @@ add_log_rows(SxBatch *batch, TupleTableSlot *slot, int64 next)
 		HeapTuple tuple = SPI_tuptable->vals[i];
 		int64 offset = DatumGetInt64(SPI_getbinval(tuple, SPI_tuptable->tupdesc, 1, &is_null));
 		Datum stored = SPI_getbinval(tuple, SPI_tuptable->tupdesc, 2, &is_null);
-		HeapTupleHeader row = DatumGetHeapTupleHeader(stored); /* most are packed, and unpacked into a copy */
+		HeapTupleHeader row =
+			DatumGetHeapTupleHeader(stored); /* most are packed, and unpacked into a copy */
 		HeapTupleData data = {.t_len = HeapTupleHeaderGetDatumLength(row), .t_data = row};
 
 		ExecClearTuple(slot);
@@ -338,14 +343,15 @@ sx_attach_leave(Oid view, bool is_paused)
 						2, types, values, &found);
 	types[1] = INT4OID;
 	values[1] = Int32GetDatum(reader);
-	stream = query_int8("WITH moved AS (INSERT INTO streamx.progress"
-						" (reader, topic, \"partition\", start_offset, next_offset, event_time, watermark)"
-						" SELECT $2, p.topic, p.\"partition\", p.start_offset, p.next_offset, p.event_time,"
-						" p.watermark FROM streamx.progress p JOIN streamx.view_streams s USING (reader)"
-						" WHERE s.view = $1)"
-						" UPDATE streamx.view_streams SET reader = $2 WHERE view = $1"
-						" RETURNING stream::oid::bigint",
-						2, types, values, &found);
+	stream = query_int8(
+		"WITH moved AS (INSERT INTO streamx.progress"
+		" (reader, topic, \"partition\", start_offset, next_offset, event_time, watermark)"
+		" SELECT $2, p.topic, p.\"partition\", p.start_offset, p.next_offset, p.event_time,"
+		" p.watermark FROM streamx.progress p JOIN streamx.view_streams s USING (reader)"
+		" WHERE s.view = $1)"
+		" UPDATE streamx.view_streams SET reader = $2 WHERE view = $1"
+		" RETURNING stream::oid::bigint",
+		2, types, values, &found);
 	CommandCounterIncrement();
 	CacheInvalidateRelcacheByRelid(view);
 	CacheInvalidateRelcacheByRelid((Oid) stream);

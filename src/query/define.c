@@ -56,25 +56,32 @@
 
 #define INTERNAL_SCHEMA "streamx_internal"
 
-void (*sx_views_changed) (void) = NULL;
+void (*sx_views_changed)(void) = NULL;
 
 /* The relations of a view under construction. */
 typedef struct Relations
 {
 	SxDefinition *definition;
-	Oid			visible;
-	Oid			state;
-	Oid			delta;
-	Oid			rows;
-	Oid			definition_view;
-	int64		id;
+	Oid visible;
+	Oid state;
+	Oid delta;
+	Oid rows;
+	Oid definition_view;
+	int64 id;
 } Relations;
 
 /* Settings that decide what a text or a timestamp means: kept with the view. */
-static const char *const kept_settings[] = {
-	"TimeZone", "DateStyle", "IntervalStyle", "extra_float_digits", "bytea_output",
-	"lc_monetary", "lc_numeric", "lc_time", "xmlbinary", "xmloption",
-	"default_text_search_config"};
+static const char *const kept_settings[] = {"TimeZone",
+											"DateStyle",
+											"IntervalStyle",
+											"extra_float_digits",
+											"bytea_output",
+											"lc_monetary",
+											"lc_numeric",
+											"lc_time",
+											"xmlbinary",
+											"xmloption",
+											"default_text_search_config"};
 
 static char *statement_text(const char *source, int location, int length);
 static Query *analyze_query(ViewStmt *stmt, const char *source, int location, int length);
@@ -231,22 +238,24 @@ static void
 check_options(ParseState *pstate, List *options, const SxDefinition *definition)
 {
 	const char *late_rows = sx_option_get(options, "late_rows");
-	bool has_lateness = definition->window.kind != SX_WINDOW_GLOBAL &&
-						definition->stream->event_time != 0;
+	bool has_lateness =
+		definition->window.kind != SX_WINDOW_GLOBAL && definition->stream->event_time != 0;
 
 	sx_options_check(SX_OPTION_VIEW, options);
 	if (!sx_option_bool(options, "continuous", false))
 		refuse_option(pstate, "options of streamx need streamx.continuous",
 					  "Write WITH (streamx.continuous, ...), or leave the options away.");
 	if (sx_option_get(options, "allowed_lateness") && !has_lateness)
-		refuse_option(pstate, "streamx.allowed_lateness needs a window and a stream with event_time",
+		refuse_option(pstate,
+					  "streamx.allowed_lateness needs a window and a stream with event_time",
 					  "Without them no row is late.");
 	if (late_rows && !has_lateness)
 		refuse_option(pstate, "streamx.late_rows needs a window and a stream with event_time",
 					  "Without them no row is late.");
 	if (sx_option_get(options, "retention") || sx_option_get(options, "refused_retention"))
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("streamx.retention and streamx.refused_retention are not supported yet")));
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("streamx.retention and streamx.refused_retention are not supported yet")));
 }
 
 void
@@ -286,9 +295,10 @@ check_target(ViewStmt *stmt, const SxDefinition *definition)
 						errhint("Nothing can be inserted into it; leave the clause away.")));
 	sx_define_check_plain_options(stmt->options);
 	if (OidIsValid(existing) && stmt->replace)
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("\"%s\" cannot be replaced by a continuous view yet", stmt->view->relname),
-						errhint("Drop it first, then create the continuous view.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("\"%s\" cannot be replaced by a continuous view yet", stmt->view->relname),
+				 errhint("Drop it first, then create the continuous view.")));
 
 	aclresult = pg_class_aclcheck(definition->stream->relid, GetUserId(), ACL_SELECT);
 	if (aclresult != ACLCHECK_OK)
@@ -306,7 +316,8 @@ collation_name(Oid collation)
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for collation %u", collation);
 	form = (Form_pg_collation) GETSTRUCT(tuple);
-	name = quote_qualified_identifier(get_namespace_name(form->collnamespace), NameStr(form->collname));
+	name = quote_qualified_identifier(get_namespace_name(form->collnamespace),
+									  NameStr(form->collname));
 	ReleaseSysCache(tuple);
 	return name;
 }
@@ -315,9 +326,9 @@ collation_name(Oid collation)
 static void
 append_type(StringInfo sql, Oid type, int32 typmod, Oid collation)
 {
-	appendStringInfoString(sql, format_type_extended(type, typmod,
-													 FORMAT_TYPE_TYPEMOD_GIVEN |
-														 FORMAT_TYPE_FORCE_QUALIFY));
+	appendStringInfoString(
+		sql,
+		format_type_extended(type, typmod, FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY));
 	if (OidIsValid(collation) && OidIsValid(get_typcollation(type)))
 		appendStringInfo(sql, " COLLATE %s", collation_name(collation));
 }
@@ -360,8 +371,8 @@ call_function(const char *name, int ntypes, const Oid *types, Oid result_type, L
 {
 	List *qualified = list_make2(makeString("streamx"), makeString(pstrdup(name)));
 
-	return makeFuncExpr(LookupFuncName(qualified, ntypes, types, false), result_type, args, collation,
-						collation, COERCE_EXPLICIT_CALL);
+	return makeFuncExpr(LookupFuncName(qualified, ntypes, types, false), result_type, args,
+						collation, collation, COERCE_EXPLICIT_CALL);
 }
 
 /* GROUP BY an expression of another type: the clause with that type's operators. */
@@ -413,14 +424,14 @@ delta_query(const SxDefinition *definition)
 
 		entry->ressortgroupref = key->sortgroupref;
 		targets = lappend(targets, entry);
-		groups = lappend(groups, copyObject(get_sortgroupref_clause(key->sortgroupref,
-																	query->groupClause)));
+		groups = lappend(
+			groups, copyObject(get_sortgroupref_clause(key->sortgroupref, query->groupClause)));
 	}
 	if (definition->window_key)
 	{
-		List *args = list_make3(copyObject(definition->window_time),
-								copyObject(definition->window_size),
-								copyObject(definition->window_origin));
+		List *args =
+			list_make3(copyObject(definition->window_time), copyObject(definition->window_size),
+					   copyObject(definition->window_origin));
 		Const *origin = lthird(args);
 		Oid types[] = {InvalidOid, INTERVALOID, InvalidOid};
 
@@ -430,17 +441,18 @@ delta_query(const SxDefinition *definition)
 		origin->constvalue = TimestampTzGetDatum(definition->window.origin_us);
 		types[0] = definition->window_time->vartype;
 		types[2] = slice_type(definition);
-		slice = (Expr *) call_function("tumble_slice", 3, types, slice_type(definition), args, InvalidOid);
+		slice = (Expr *) call_function("tumble_slice", 3, types, slice_type(definition), args,
+									   InvalidOid);
 		entry = makeTargetEntry(slice, list_length(targets) + 1, pstrdup("slice_start"), false);
 
 		entry->ressortgroupref = definition->window_key->sortgroupref;
 		targets = lappend(targets, entry);
 		groups = lappend(groups, group_clause(slice, entry->ressortgroupref));
 	}
-	if (targets == NIL)			/* one row for all: a constant key */
-		targets = list_make1(makeTargetEntry((Expr *) makeConst(INT4OID, -1, InvalidOid, 4,
-																Int32GetDatum(0), false, true),
-											 1, pstrdup("k1"), false));
+	if (targets == NIL) /* one row for all: a constant key */
+		targets = list_make1(makeTargetEntry(
+			(Expr *) makeConst(INT4OID, -1, InvalidOid, 4, Int32GetDatum(0), false, true), 1,
+			pstrdup("k1"), false));
 	index = 0;
 	foreach (lc, definition->aggregates)
 	{
@@ -468,8 +480,8 @@ static Query *
 rows_query(const SxDefinition *definition)
 {
 	Query *query = copyObject(definition->query);
-	Var *ctid = makeVar(definition->stream_rti, SelfItemPointerAttributeNumber, TIDOID, -1,
-						InvalidOid, 0);
+	Var *ctid =
+		makeVar(definition->stream_rti, SelfItemPointerAttributeNumber, TIDOID, -1, InvalidOid, 0);
 
 	query->targetList = list_make1(makeTargetEntry((Expr *) ctid, 1, pstrdup("stream_row"), false));
 	query->groupClause = NIL;
@@ -499,8 +511,9 @@ create_view(Relations *relations, const char *suffix, Query *query, const char *
 	sx_spi_run(psprintf("COMMENT ON VIEW " INTERNAL_SCHEMA ".%s IS %s", name,
 						quote_literal_cstr(psprintf("%s of continuous view %s", comment,
 													get_rel_name(relations->visible)))));
-	sx_spi_run(psprintf("GRANT SELECT ON " INTERNAL_SCHEMA ".%s TO %s", name,
-						quote_identifier(GetUserNameFromId(view_owner(relations->visible), false))));
+	sx_spi_run(
+		psprintf("GRANT SELECT ON " INTERNAL_SCHEMA ".%s TO %s", name,
+				 quote_identifier(GetUserNameFromId(view_owner(relations->visible), false))));
 	sx_spi_end(&spi);
 	return relid;
 }
@@ -531,11 +544,11 @@ create_state(Relations *relations, Query *delta)
 	SxSpi spi;
 
 	sx_spi_begin(&spi);
-	do							/* a dump without data brings relations, but not the sequence's value */
+	do /* a dump without data brings relations, but not the sequence's value */
 	{
 		sx_spi_run("SELECT pg_catalog.nextval('streamx_internal.view_id')");
-		relations->id = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
-													&(bool){false}));
+		relations->id = DatumGetInt64(
+			SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &(bool){false}));
 		name = psprintf("v" INT64_FORMAT "_state", relations->id);
 	} while (OidIsValid(get_relname_relid(name, get_namespace_oid(INTERNAL_SCHEMA, false))));
 	initStringInfo(&sql);
@@ -559,18 +572,20 @@ create_state(Relations *relations, Query *delta)
 		TargetEntry *entry = lfirst(lc);
 
 		if (!is_safe_to_analyze(exprType((Node *) entry->expr)))
-			sx_spi_run(psprintf("ALTER TABLE " INTERNAL_SCHEMA ".%s ALTER COLUMN %s SET STATISTICS 0", name,
-								entry->resname));
+			sx_spi_run(psprintf("ALTER TABLE " INTERNAL_SCHEMA
+								".%s ALTER COLUMN %s SET STATISTICS 0",
+								name, entry->resname));
 	}
-	sx_spi_run(psprintf("CREATE UNIQUE INDEX ON " INTERNAL_SCHEMA ".%s (%s) NULLS NOT DISTINCT", name,
-						keys.data));
+	sx_spi_run(psprintf("CREATE UNIQUE INDEX ON " INTERNAL_SCHEMA ".%s (%s) NULLS NOT DISTINCT",
+						name, keys.data));
 	if (definition->window_key)
 		sx_spi_run(psprintf("CREATE INDEX ON " INTERNAL_SCHEMA ".%s (slice_start)", name));
 	sx_spi_run(psprintf("COMMENT ON TABLE " INTERNAL_SCHEMA ".%s IS %s", name,
 						quote_literal_cstr(psprintf("state of continuous view %s",
 													get_rel_name(relations->visible)))));
-	sx_spi_run(psprintf("GRANT SELECT ON " INTERNAL_SCHEMA ".%s TO %s", name,
-						quote_identifier(GetUserNameFromId(view_owner(relations->visible), false))));
+	sx_spi_run(
+		psprintf("GRANT SELECT ON " INTERNAL_SCHEMA ".%s TO %s", name,
+				 quote_identifier(GetUserNameFromId(view_owner(relations->visible), false))));
 	relations->state = get_relname_relid(name, get_namespace_oid(INTERNAL_SCHEMA, false));
 	sx_spi_end(&spi);
 }
@@ -578,7 +593,7 @@ create_state(Relations *relations, Query *delta)
 typedef struct VisibleContext
 {
 	const SxDefinition *definition;
-	Relation	state;
+	Relation state;
 } VisibleContext;
 
 /* A column of the state table (the visible query's only relation). */
@@ -587,7 +602,8 @@ state_column(VisibleContext *context, int index)
 {
 	Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(context->state), index);
 
-	return makeVar(1, index + 1, attribute->atttypid, attribute->atttypmod, attribute->attcollation, 0);
+	return makeVar(1, index + 1, attribute->atttypid, attribute->atttypmod, attribute->attcollation,
+				   0);
 }
 
 static Node *
@@ -612,13 +628,13 @@ finalized(VisibleContext *context, Aggref *aggref, int index)
 					  makeConst(REGPROCEDUREOID, -1, InvalidOid, sizeof(Oid),
 								ObjectIdGetDatum(aggref->aggfnoid), false, true),
 					  makeNullConst(aggref->aggtype, -1, aggref->aggcollid));
-	foreach (lc, aggref->aggargtypes)	/* with the collation, so that a dump keeps it */
+	foreach (lc, aggref->aggargtypes) /* with the collation, so that a dump keeps it */
 		args = lappend(args, makeNullConst(lfirst_oid(lc), -1,
 										   OidIsValid(get_typcollation(lfirst_oid(lc)))
 											   ? aggref->inputcollid
 											   : InvalidOid));
-	call = call_function("finalize", aggref->aggargtypes == NIL ? 3 : 4, types, aggref->aggtype, args,
-						 aggref->aggcollid);
+	call = call_function("finalize", aggref->aggargtypes == NIL ? 3 : 4, types, aggref->aggtype,
+						 args, aggref->aggcollid);
 	call->inputcollid = aggref->inputcollid;
 	return (Node *) call;
 }
@@ -628,8 +644,8 @@ static Node *
 visible_mutator(Node *node, VisibleContext *context)
 {
 	const SxDefinition *definition = context->definition;
-	int			column = 0;
-	ListCell   *lc;
+	int column = 0;
+	ListCell *lc;
 
 	if (node == NULL)
 		return NULL;
@@ -653,12 +669,12 @@ visible_mutator(Node *node, VisibleContext *context)
 		column++;
 	}
 	else if (definition->keys == NIL)
-		column++;				/* the constant key */
+		column++; /* the constant key */
 	if (IsA(node, Aggref))
 	{
 		foreach (lc, definition->aggregates)
 		{
-			if (equal(node, lfirst(lc)))
+			if (sx_aggregate_shares_state(lfirst(lc), (Aggref *) node))
 				return finalized(context, (Aggref *) node, column);
 			column++;
 		}
@@ -677,8 +693,8 @@ visible_query(Relations *relations, Query *original)
 	ParseState *pstate = make_parsestate(NULL);
 	Relation state = relation_open(relations->state, AccessShareLock);
 	VisibleContext context = {relations->definition, state};
-	ParseNamespaceItem *item = addRangeTableEntryForRelation(pstate, state, AccessShareLock, NULL,
-															  true, true);
+	ParseNamespaceItem *item =
+		addRangeTableEntryForRelation(pstate, state, AccessShareLock, NULL, true, true);
 	RangeTblRef *ref = makeNode(RangeTblRef);
 	ListCell *lc;
 
@@ -687,14 +703,14 @@ visible_query(Relations *relations, Query *original)
 	query->rtable = pstate->p_rtable;
 	sx_compat_take_permissions(query, pstate);
 	ref->rtindex = item->p_rtindex;
-	query->jointree = makeFromExpr(list_make1(ref),
-								   visible_mutator(relations->definition->query->havingQual, &context));
+	query->jointree = makeFromExpr(
+		list_make1(ref), visible_mutator(relations->definition->query->havingQual, &context));
 	foreach (lc, relations->definition->query->targetList)
 	{
 		TargetEntry *entry = flatCopyTargetEntry(lfirst(lc));
 
-		if (entry->resjunk && get_sortgroupref_clause_noerr(entry->ressortgroupref,
-															original->sortClause) == NULL)
+		if (entry->resjunk &&
+			get_sortgroupref_clause_noerr(entry->ressortgroupref, original->sortClause) == NULL)
 			continue;
 		entry->expr = (Expr *) visible_mutator((Node *) entry->expr, &context);
 		entry->resno = list_length(query->targetList) + 1;
@@ -747,7 +763,7 @@ record_catalog(Relations *relations, const char *text, List *options)
 	bool has_window = definition->window_key != NULL;
 	const char *late_rows = sx_option_get(options, "late_rows");
 	const char *start = sx_option_get(options, "start");
-	Oid types[] = {OIDOID,	 TEXTOID, OIDOID,	  OIDOID,	   OIDOID,	OIDOID,	 TEXTOID,
+	Oid types[] = {OIDOID,	TEXTOID,		OIDOID,	 OIDOID,  OIDOID,  OIDOID,		TEXTOID,
 				   INT8OID, TIMESTAMPTZOID, INT8OID, TEXTOID, TEXTOID, TEXTARRAYOID};
 	Datum values[] = {ObjectIdGetDatum(relations->visible),
 					  CStringGetTextDatum(text),
@@ -767,13 +783,14 @@ record_catalog(Relations *relations, const char *text, List *options)
 
 	nulls[7] = nulls[8] = !has_window;
 	sx_spi_begin(&spi);
-	sx_spi_execute("INSERT INTO streamx.views (view, definition, state, definition_view, delta_view,"
-				   " rows_view, window_kind, window_size, window_origin, allowed_lateness, late_rows,"
-				   " start, settings)"
-				   " VALUES ($1::pg_catalog.regclass, $2, $3::pg_catalog.regclass,"
-				   " $4::pg_catalog.regclass, $5::pg_catalog.regclass, $6::pg_catalog.regclass, $7,"
-				   " $8 * interval '1 microsecond', $9, $10 * interval '1 microsecond', $11, $12, $13)",
-				   lengthof(types), types, values, nulls, false);
+	sx_spi_execute(
+		"INSERT INTO streamx.views (view, definition, state, definition_view, delta_view,"
+		" rows_view, window_kind, window_size, window_origin, allowed_lateness, late_rows,"
+		" start, settings)"
+		" VALUES ($1::pg_catalog.regclass, $2, $3::pg_catalog.regclass,"
+		" $4::pg_catalog.regclass, $5::pg_catalog.regclass, $6::pg_catalog.regclass, $7,"
+		" $8 * interval '1 microsecond', $9, $10 * interval '1 microsecond', $11, $12, $13)",
+		lengthof(types), types, values, nulls, false);
 	sx_spi_end(&spi);
 }
 
@@ -789,20 +806,27 @@ sx_define_sync_owners(void)
 	if (!sx_extension_exists())
 		return;
 	sx_spi_begin(&spi);
-	sx_spi_run("DO LANGUAGE plpgsql $$"
-			   "DECLARE r record; g record; BEGIN "
-			   "FOR r IN SELECT u.relation, c.relowner, i.relacl, i.relowner AS internal_owner"
-			   "  FROM streamx.views v JOIN pg_catalog.pg_class c ON c.oid = v.view,"
-			   "  LATERAL pg_catalog.unnest(ARRAY[v.state, v.delta_view, v.rows_view,"
-			   "                                  v.definition_view]) u(relation)"
-			   "  JOIN pg_catalog.pg_class i ON i.oid = u.relation "
-			   "LOOP "
-			   "  FOR g IN SELECT a.grantee FROM pg_catalog.aclexplode(r.relacl) a"
-			   "    WHERE a.grantee <> r.relowner AND a.grantee <> r.internal_owner "
-			   "  LOOP EXECUTE pg_catalog.format('REVOKE ALL ON %s FROM %I', r.relation,"
-			   "       pg_catalog.pg_get_userbyid(g.grantee)); END LOOP;"
-			   "  EXECUTE pg_catalog.format('GRANT SELECT ON %s TO %I', r.relation,"
-			   "       pg_catalog.pg_get_userbyid(r.relowner)); "
-			   "END LOOP; END $$");
+	sx_spi_run(
+		"DO LANGUAGE plpgsql $$"
+		"DECLARE r record; g record; BEGIN "
+		"FOR r IN SELECT u.relation, c.relowner, i.relacl, i.relowner AS internal_owner"
+		"  FROM streamx.views v JOIN pg_catalog.pg_class c ON c.oid = v.view,"
+		"  LATERAL pg_catalog.unnest(ARRAY[v.state, v.delta_view, v.rows_view,"
+		"                                  v.definition_view]) u(relation)"
+		"  JOIN pg_catalog.pg_class i ON i.oid = u.relation"
+		/* no row of pg_class is touched in vain: others may be at it, and plans depend on it */
+		"  WHERE (c.relowner <> i.relowner AND NOT EXISTS (SELECT FROM "
+		"pg_catalog.aclexplode(i.relacl) a"
+		"                                                  WHERE a.grantee = c.relowner))"
+		"     OR EXISTS (SELECT FROM pg_catalog.aclexplode(i.relacl) a"
+		"                WHERE a.grantee <> c.relowner AND a.grantee <> i.relowner) "
+		"LOOP "
+		"  FOR g IN SELECT a.grantee FROM pg_catalog.aclexplode(r.relacl) a"
+		"    WHERE a.grantee <> r.relowner AND a.grantee <> r.internal_owner "
+		"  LOOP EXECUTE pg_catalog.format('REVOKE ALL ON %s FROM %I', r.relation,"
+		"       pg_catalog.pg_get_userbyid(g.grantee)); END LOOP;"
+		"  EXECUTE pg_catalog.format('GRANT SELECT ON %s TO %I', r.relation,"
+		"       pg_catalog.pg_get_userbyid(r.relowner)); "
+		"END LOOP; END $$");
 	sx_spi_end(&spi);
 }

@@ -10,7 +10,7 @@
 #include "nodes/parsenodes.h"
 
 /* Run a utility statement the ordinary way (the next ProcessUtility hook). */
-typedef void (*SxRunUtility) (Node *statement, void *context);
+typedef void (*SxRunUtility)(Node *statement, void *context);
 
 /* Whether CREATE VIEW carries options of ours. */
 extern bool sx_define_is_wanted(List *options);
@@ -30,6 +30,6 @@ extern void sx_define_check_plain_options(List *options);
 extern void sx_define_sync_owners(void);
 
 /* Called when streams, views or readers changed: the worker layer wakes its launcher. */
-extern void (*sx_views_changed) (void);
+extern void (*sx_views_changed)(void);
 
 #endif

@@ -127,7 +127,7 @@ start_executor(QueryDesc *desc, int eflags)
 	if (desc->plannedstmt->resultRelations != NIL)
 		refuse_changes(desc->plannedstmt);
 	if (sx_insert_is_pending() && !(eflags & EXEC_FLAG_EXPLAIN_ONLY) && desc->snapshot &&
-		reads_streamx(desc->plannedstmt))
+		(reads_streamx(desc->plannedstmt) || desc->plannedstmt->parallelModeNeeded))
 	{
 		Snapshot old = desc->snapshot;
 
@@ -185,7 +185,8 @@ check_stream(const RangeVar *name)
 {
 	Oid relid = RangeVarGetRelid(name, NoLock, true);
 
-	if (!OidIsValid(relid) || get_rel_relkind(relid) != RELKIND_FOREIGN_TABLE || !sx_stream_is(relid))
+	if (!OidIsValid(relid) || get_rel_relkind(relid) != RELKIND_FOREIGN_TABLE ||
+		!sx_stream_is(relid))
 		return;
 	CommandCounterIncrement();
 	sx_stream_check(relid);
@@ -223,7 +224,8 @@ altered_stream(const AlterTableStmt *stmt)
 {
 	Oid relid = RangeVarGetRelid(stmt->relation, NoLock, true);
 
-	return OidIsValid(relid) && get_rel_relkind(relid) == RELKIND_FOREIGN_TABLE && sx_stream_is(relid)
+	return OidIsValid(relid) && get_rel_relkind(relid) == RELKIND_FOREIGN_TABLE &&
+				   sx_stream_is(relid)
 			   ? relid
 			   : InvalidOid;
 }
@@ -240,9 +242,10 @@ check_event_time(Oid relid, int before)
 	if (before == -1 || event_time_of(relid) == before)
 		return;
 	sx_spi_begin(&spi);
-	has_windows = sx_spi_execute("SELECT FROM streamx.views v JOIN streamx.view_streams s USING (view)"
-								 " WHERE s.stream = $1 AND v.window_kind <> 'global'",
-								 1, &type, &value, NULL, false) > 0;
+	has_windows =
+		sx_spi_execute("SELECT FROM streamx.views v JOIN streamx.view_streams s USING (view)"
+					   " WHERE s.stream = $1 AND v.window_kind <> 'global'",
+					   1, &type, &value, NULL, false) > 0;
 	sx_spi_end(&spi);
 	if (has_windows)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -297,16 +300,18 @@ refuse_replacement(const ViewStmt *stmt)
 
 	/* a dump makes views in two steps */
 	if (OidIsValid(relid) && sx_view_is(relid) && !sx_adopt_is_restoring())
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("continuous view \"%s\" cannot be replaced yet", stmt->view->relname),
-						errhint("Drop it, then create it anew.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("continuous view \"%s\" cannot be replaced yet", stmt->view->relname),
+				 errhint("Drop it, then create it anew.")));
 }
 
 /* Options that CREATE refuses cannot come by ALTER. */
 static void
 refuse_view_options(const AlterTableStmt *stmt)
 {
-	Oid relid = stmt->objtype == OBJECT_VIEW ? RangeVarGetRelid(stmt->relation, NoLock, true) : InvalidOid;
+	Oid relid =
+		stmt->objtype == OBJECT_VIEW ? RangeVarGetRelid(stmt->relation, NoLock, true) : InvalidOid;
 	ListCell *lc;
 
 	if (!OidIsValid(relid) || !sx_view_is(relid))
@@ -391,7 +396,8 @@ process_utility(PlannedStmt *pstmt, const char *source, bool read_only_tree,
 			break;
 		case T_RenameStmt:
 			if (OidIsValid(altered))
-				follow_rename(altered, ((RenameStmt *) stmt)->subname, ((RenameStmt *) stmt)->newname);
+				follow_rename(altered, ((RenameStmt *) stmt)->subname,
+							  ((RenameStmt *) stmt)->newname);
 			break;
 		case T_AlterOwnerStmt:
 		case T_ReassignOwnedStmt:

@@ -24,7 +24,7 @@
 typedef struct RowsReceiver
 {
 	DestReceiver pub;
-	bool	   *is_taken;		/* by row number */
+	bool *is_taken; /* by row number */
 } RowsReceiver;
 
 static bool receive_row(TupleTableSlot *slot, DestReceiver *self);
@@ -65,17 +65,14 @@ int
 sx_late_record(const SxView *view, const SxReader *reader, const SxBatch *batch,
 			   const SxSelection *selection)
 {
-	RowsReceiver receiver = {
-		.pub = {.receiveSlot = receive_row,
-				.rStartup = receiver_startup,
-				.rShutdown = receiver_noop,
-				.rDestroy = receiver_noop,
-				.mydest = DestNone},
-		.is_taken = palloc0(sizeof(bool) * batch->nrows)};
-	SxScanInput input = {.stream = view->stream,
-						 .batch = batch,
-						 .rows = selection->late,
-						 .nrows = selection->nlate};
+	RowsReceiver receiver = {.pub = {.receiveSlot = receive_row,
+									 .rStartup = receiver_startup,
+									 .rShutdown = receiver_noop,
+									 .rDestroy = receiver_noop,
+									 .mydest = DestNone},
+							 .is_taken = palloc0(sizeof(bool) * batch->nrows)};
+	SxScanInput input = {
+		.stream = view->stream, .batch = batch, .rows = selection->late, .nrows = selection->nlate};
 	int count = 0;
 
 	if (selection->nlate == 0)
@@ -98,7 +95,8 @@ receive_row(TupleTableSlot *slot, DestReceiver *self)
 	bool is_null;
 	Datum ctid = slot_getattr(slot, 1, &is_null);
 
-	((RowsReceiver *) self)->is_taken[sx_scan_row_of_ctid((ItemPointer) DatumGetPointer(ctid))] = true;
+	((RowsReceiver *) self)->is_taken[sx_scan_row_of_ctid((ItemPointer) DatumGetPointer(ctid))] =
+		true;
 	return true;
 }
 

@@ -14,10 +14,10 @@
 /* A view's share of a batch, as row numbers. */
 typedef struct SxSelection
 {
-	int		   *rows;			/* to be counted */
-	int			nrows;
-	int		   *late;			/* too late for every window, if WHERE and joins take them */
-	int			nlate;
+	int *rows; /* to be counted */
+	int nrows;
+	int *late; /* too late for every window, if WHERE and joins take them */
+	int nlate;
 } SxSelection;
 
 /*
@@ -33,7 +33,7 @@ extern void sx_late_select(const SxView *view, const SxReader *reader, const SxB
  * they reject are never late.  Call between sx_run_begin and sx_run_end.
  * Returns how many were late.
  */
-extern int	sx_late_record(const SxView *view, const SxReader *reader, const SxBatch *batch,
-						   const SxSelection *selection);
+extern int sx_late_record(const SxView *view, const SxReader *reader, const SxBatch *batch,
+						  const SxSelection *selection);
 
 #endif

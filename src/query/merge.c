@@ -42,9 +42,9 @@ typedef struct MergeReceiver
 	int naggregates;
 	SxAggregate **aggregates;
 	MemoryContext row_context;
-	int ngroups; /* merged as they came */
+	int ngroups;		  /* merged as they came */
 	Tuplesortstate *sort; /* the others */
-	TupleDesc desc; /* of the delta */
+	TupleDesc desc;		  /* of the delta */
 
 	/* one row's columns */
 	Datum *values;

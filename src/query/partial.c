@@ -25,8 +25,8 @@
 
 typedef struct Rewrite
 {
-	Oid			marker;			/* streamx.partial */
-	int			nmarked;
+	Oid marker; /* streamx.partial */
+	int nmarked;
 } Rewrite;
 
 static Oid find_marker(void);

@@ -26,12 +26,12 @@
 
 typedef struct Entry
 {
-	char		sql[SQL_LENGTH];	/* hash key */
+	char sql[SQL_LENGTH]; /* hash key */
 	CachedPlanSource *source;
 } Entry;
 
 static HTAB *plans = NULL;
-static Oid	marked_stream = InvalidOid;
+static Oid marked_stream = InvalidOid;
 
 static CachedPlanSource *prepare(const char *sql);
 static CachedPlan *plan(const SxView *view, CachedPlanSource *source);
@@ -67,8 +67,8 @@ sx_run_begin(const SxView *view, SxRunAs *saved)
 		const char *current = GetConfigOption(name, true, false);
 
 		if (current == NULL || strcmp(current, value) != 0)
-			(void) set_config_option(name, value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
-									 false);
+			(void) set_config_option(name, value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true,
+									 0, false);
 	}
 }
 
@@ -118,8 +118,8 @@ prepare(const char *sql)
 		RawStmt *raw = linitial(pg_parse_query(sql));
 		CachedPlanSource *source = CreateCachedPlan(raw, sql, CMDTAG_SELECT);
 
-		CompleteCachedPlan(source, pg_analyze_and_rewrite_fixedparams(raw, sql, NULL, 0, NULL), NULL,
-						   NULL, 0, NULL, NULL, CURSOR_OPT_GENERIC_PLAN, false);
+		CompleteCachedPlan(source, pg_analyze_and_rewrite_fixedparams(raw, sql, NULL, 0, NULL),
+						   NULL, NULL, 0, NULL, NULL, CURSOR_OPT_GENERIC_PLAN, false);
 		SaveCachedPlan(source);
 		entry = hash_search(plans, sql, HASH_ENTER, &found);
 		entry->source = source;

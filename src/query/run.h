@@ -15,9 +15,9 @@
 /* Saved state of sx_run_begin. */
 typedef struct SxRunAs
 {
-	Oid			userid;
-	int			sec_context;
-	int			nestlevel;
+	Oid userid;
+	int sec_context;
+	int nestlevel;
 } SxRunAs;
 
 /*
@@ -34,13 +34,13 @@ extern void sx_run_end(const SxRunAs *saved);
  * view->stream marked, give it the input and send the rows to dest.  Call
  * between sx_run_begin and sx_run_end, with an active snapshot.
  */
-extern void sx_run(const SxView *view, const char *sql, const SxScanInput *input,
-				   DestReceiver *dest);
+extern void
+sx_run(const SxView *view, const char *sql, const SxScanInput *input, DestReceiver *dest);
 
 /*
  * For the planner hook: the stream to mark in the plan that is being made, once;
  * InvalidOid for any other plan, nested ones included.
  */
-extern Oid	sx_run_take_mark(void);
+extern Oid sx_run_take_mark(void);
 
 #endif

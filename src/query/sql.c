@@ -16,5 +16,6 @@ sx_sql_select_all(Oid relid)
 
 	if (name == NULL)
 		elog(ERROR, "cache lookup failed for relation %u", relid);
-	return psprintf("SELECT * FROM %s", quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), name));
+	return psprintf("SELECT * FROM %s",
+					quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), name));
 }

@@ -31,10 +31,10 @@
 
 typedef struct Entry
 {
-	Oid			relid;			/* hash key */
-	bool		is_valid;
+	Oid relid; /* hash key */
+	bool is_valid;
 	MemoryContext context;
-	SxView	   *view;
+	SxView *view;
 } Entry;
 
 static HTAB *cache = NULL;
@@ -62,8 +62,8 @@ sx_view_load(Oid relid)
 	}
 	if (!entry->is_valid)
 	{
-		MemoryContext context = AllocSetContextCreate(CacheMemoryContext, "streamx view",
-													  ALLOCSET_SMALL_SIZES);
+		MemoryContext context =
+			AllocSetContextCreate(CacheMemoryContext, "streamx view", ALLOCSET_SMALL_SIZES);
 		MemoryContext old;
 
 		/* whoever is running the view may have called a function that made us load it again */
@@ -129,8 +129,8 @@ sx_view_is(Oid relid)
 	if (get_rel_relkind(relid) != RELKIND_VIEW || !sx_extension_exists())
 		return false;
 	sx_spi_begin(&spi);
-	found = sx_spi_execute("SELECT 1 FROM streamx.views WHERE view = $1", 1, &type, &value, &is_null,
-						   true) > 0;
+	found = sx_spi_execute("SELECT 1 FROM streamx.views WHERE view = $1", 1, &type, &value,
+						   &is_null, true) > 0;
 	sx_spi_end(&spi);
 	return found;
 }
@@ -218,10 +218,10 @@ read_catalog(SxView *view)
 
 typedef struct ColumnsContext
 {
-	SxView	   *view;
-	List	   *rtable;
-	int			rti;
-	int			depth;
+	SxView *view;
+	List *rtable;
+	int rti;
+	int depth;
 } ColumnsContext;
 
 static bool collect_columns(Node *node, ColumnsContext *context);
@@ -285,8 +285,9 @@ read_delta(SxView *view)
 		else if (entry->resname[0] == 'k')
 			view->nkeys++;
 		else
-			view->aggregates = lappend(view->aggregates,
-									   copyObject(linitial_node(Aggref, castNode(FuncExpr, entry->expr)->args)));
+			view->aggregates =
+				lappend(view->aggregates,
+						copyObject(linitial_node(Aggref, castNode(FuncExpr, entry->expr)->args)));
 	}
 	view->naggregates = list_length(view->aggregates);
 	view->is_single = query->groupClause == NIL;

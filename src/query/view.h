@@ -14,30 +14,30 @@
 
 typedef struct SxView
 {
-	Oid			relid;			/* the visible view */
+	Oid relid; /* the visible view */
 	const char *name;
-	Oid			owner;
-	Oid			stream;
-	Oid			state;			/* the state table */
-	Oid			delta;			/* the delta view */
-	Oid			rows;			/* the rows view */
-	Oid			definition;		/* the definition view */
-	SxWindow	window;
-	int64		allowed_lateness_us;
-	bool		stores_late_rows;	/* late_rows 'store' */
-	List	   *settings;		/* of creation: name, value, name, value, ... (char *) */
-	Bitmapset  *columns;		/* attnums of the stream that the delta needs */
+	Oid owner;
+	Oid stream;
+	Oid state;		/* the state table */
+	Oid delta;		/* the delta view */
+	Oid rows;		/* the rows view */
+	Oid definition; /* the definition view */
+	SxWindow window;
+	int64 allowed_lateness_us;
+	bool stores_late_rows; /* late_rows 'store' */
+	List *settings;		   /* of creation: name, value, name, value, ... (char *) */
+	Bitmapset *columns;	   /* attnums of the stream that the delta needs */
 
 	/*
 	 * Columns of the delta's rows and of the state table alike, in this order:
 	 * nkeys group keys, then slice_start if the window has slices, then one
 	 * state per aggregate.
 	 */
-	int			nkeys;
-	bool		has_slice;
+	int nkeys;
+	bool has_slice;
 	bool is_single; /* no GROUP BY: one row, under a constant key */
-	int			naggregates;
-	List	   *aggregates;		/* Aggrefs of the delta, in order */
+	int naggregates;
+	List *aggregates; /* Aggrefs of the delta, in order */
 } SxView;
 
 /*

@@ -49,9 +49,6 @@ struct Segment
 
 StaticAssertDecl(sizeof(Segment) <= SEGMENT_BYTES, "a segment must fit its size");
 
-/* What one of librdkafka's messages takes beside its bytes. */
-#define KEPT_OVERHEAD 440
-
 static dlist_head open_sources = DLIST_STATIC_INIT(open_sources);
 
 /* ---- opening and closing ---- */
@@ -85,7 +82,6 @@ sx_source_open(const SxSourceOptions *options, MemoryContext context)
 
 	source->context = own;
 	source->topic = MemoryContextStrdup(own, options->topic);
-	sx_stash_init(&source->stash);
 	source->callback.func = close_callback;
 	source->callback.arg = source;
 	dlist_push_tail(&open_sources, &source->node);
@@ -111,7 +107,6 @@ free_segments(SxSource *source)
 		free(segment);
 	}
 	source->current = NULL;
-	sx_stash_free(&source->stash);
 }
 
 void
@@ -443,33 +438,7 @@ hand_out(SxSource *source, int at, rd_kafka_message_t **slot, SxMessage *message
 	message->partition = taken->partition;
 	message->offset = taken->offset;
 	message->timestamp_ms = rd_kafka_message_timestamp(taken, &type);
-	message->overhead = KEPT_OVERHEAD;
 	message->handle = slot;
-	return true;
-}
-
-/*
- * Replace what points into librdkafka's message by a copy, if it has no headers;
- * returns whether it did.
- */
-static inline bool
-copy_out(SxSource *source, const rd_kafka_message_t *taken, SxMessage *message)
-{
-	SxStashChunk *chunk;
-	rd_kafka_headers_t *headers;
-	char *place;
-
-	if (rd_kafka_message_headers(taken, &headers) != RD_KAFKA_RESP_ERR__NOENT)
-		return false;
-	place = sx_stash_take(&source->stash, message->payload_length + message->key_length, &chunk);
-	if (place == NULL)
-		return false;
-	if (message->payload != NULL)
-		message->payload = memcpy(place, message->payload, message->payload_length);
-	if (message->key != NULL)
-		message->key = memcpy(place + message->payload_length, message->key, message->key_length);
-	message->overhead = 0;
-	message->handle = (char *) chunk + 1;
 	return true;
 }
 
@@ -479,7 +448,6 @@ sort_out(SxSource *source, Segment *segment, int count, SxMessage *messages, siz
 {
 	int at = -1;
 	int handed = 0;
-	int kept = 0;
 	int end = segment->used + count;
 
 	for (int i = segment->used; i < end; i++)
@@ -492,14 +460,8 @@ sort_out(SxSource *source, Segment *segment, int count, SxMessage *messages, siz
 				at = sx_kafka_place(source, taken->partition);
 			if (at >= 0 && hand_out(source, at, &segment->slots[i], &messages[handed]))
 			{
-				SxMessage *message = &messages[handed++];
-
-				*bytes += message->payload_length;
-				if (!copy_out(source, taken, message))
-				{
-					kept++;
-					continue;
-				}
+				*bytes += messages[handed++].payload_length;
+				continue;
 			}
 		}
 		else
@@ -508,7 +470,7 @@ sort_out(SxSource *source, Segment *segment, int count, SxMessage *messages, siz
 		segment->slots[i] = NULL;
 	}
 	segment->used = end;
-	segment->live += kept;
+	segment->live += handed;
 	return handed;
 }
 
@@ -571,8 +533,6 @@ tend(SxSource *source, int handed)
 	expect_sign_of_life(source);
 	repair(source);
 	sx_kafka_watch_ends(source, handed);
-	if (handed == 0 && !source->is_behind)
-		sx_stash_trim(&source->stash);
 }
 
 int
@@ -610,12 +570,6 @@ sx_source_release(SxSource *source, SxMessage *messages, int count)
 
 		if (slot == NULL)
 			continue;
-		if (sx_kafka_is_copy(&messages[i]))
-		{
-			sx_stash_give(&source->stash, (SxStashChunk *) ((char *) slot - 1));
-			messages[i].handle = NULL;
-			continue;
-		}
 		segment = (Segment *) ((uintptr_t) slot & ~((uintptr_t) SEGMENT_BYTES - 1));
 		rd_kafka_message_destroy(*slot);
 		*slot = NULL;

@@ -11,7 +11,6 @@
 #include "lib/ilist.h"
 
 #include "source/handle.h"
-#include "source/stash.h"
 
 typedef struct Segment Segment;
 
@@ -47,7 +46,6 @@ struct SxSource
 	int64 blocked_ms;	   /* not before then, because of an error */
 	size_t message_length; /* running mean */
 
-	SxStash stash; /* copies of messages */
 	Segment *segments; /* all of them */
 	Segment *current;
 };
@@ -64,16 +62,6 @@ extern void sx_kafka_watch_ends(SxSource *source, int handed);
 
 /* When, at the latest, a source without messages has to be polled again. */
 extern int64 sx_kafka_next_duty_ms(const SxSource *source, int64 until);
-
-/*
- * What a message handed out holds: a slot with librdkafka's message, or, told
- * by an odd address, the chunk with the copy of a message that had no headers.
- */
-static inline bool
-sx_kafka_is_copy(const SxMessage *message)
-{
-	return ((uintptr_t) message->handle & 1) != 0;
-}
 
 /* Monotonic milliseconds. */
 extern int64 sx_kafka_now_ms(void);

@@ -260,12 +260,9 @@ sx_source_headers(const SxMessage *message, const char ***names, const char ***v
 				  size_t **lengths)
 {
 	rd_kafka_headers_t *headers;
-	const rd_kafka_message_t *kafka_message;
+	const rd_kafka_message_t *kafka_message = *(rd_kafka_message_t *const *) message->handle;
 	int count;
 
-	if (sx_kafka_is_copy(message))
-		return 0;
-	kafka_message = *(rd_kafka_message_t *const *) message->handle;
 	if (rd_kafka_message_headers(kafka_message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR)
 		return 0;
 	count = (int) rd_kafka_header_cnt(headers);

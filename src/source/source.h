@@ -25,8 +25,7 @@ typedef struct SxMessage
 	int32 partition;
 	int64 offset;
 	int64 timestamp_ms; /* since 1970 UTC; -1: none */
-	int32 overhead;		/* memory it takes beside payload and key */
-	void *handle;		/* the source's own */
+	void *handle;		/* the source's own message */
 } SxMessage;
 
 /* What a source knows of one partition. */

@@ -34,8 +34,8 @@
 
 #define MIN_MESSAGES 1024
 
-/* What a row takes beside its message and its columns' Datums: arrays of the batch, decoded values. */
-#define ROW_OVERHEAD 104
+/* What a message taken from librdkafka costs beside its bytes, and a row's own arrays. */
+#define MESSAGE_OVERHEAD 512
 
 int64
 sx_now_us(void)
@@ -370,10 +370,10 @@ note_arrival(SxConsumer *consumer, int from)
 				continue;
 			consumer->row_at_us[partition - consumer->reader->partitions] = now;
 		}
-		consumer->bytes += message->payload_length + message->key_length + message->overhead;
+		consumer->bytes += message->payload_length + message->key_length;
 	}
 	consumer->bytes += (size_t) (consumer->nmessages - from) *
-					   (ROW_OVERHEAD + sizeof(SxMessage) +
+					   (MESSAGE_OVERHEAD + sizeof(SxMessage) +
 						consumer->stream->ncolumns * (sizeof(Datum) + sizeof(bool)));
 }
 

@@ -29,6 +29,8 @@
 #include "worker/worker.h"
 
 #define NEVER PG_INT64_MAX
+#define FULL_BATCH_ROWS 50000
+#define FULL_BATCH_ROWS_PER_GROUP 64
 #define DISCOVER_TIMEOUT_MS 2000
 #define GIVE_WAY_US 20000	   /* after a lock could not be had */
 #define FIRST_BACKOFF_MS 1000  /* after a failure; doubles */
@@ -450,6 +452,7 @@ commit_batch(SxTask *task)
 	task->is_careful = false;
 	task->failures = 0;
 	task->row_limit = task->row_limit > sx_batch_rows / 2 ? 0 : task->row_limit * 2;
+	task->groups = run.counts.groups;
 	task->committed_us = sx_now_us();
 	task->state =
 		sx_consumer_is_at_end(task->consumer) ? SX_WORKER_CAUGHT_UP : SX_WORKER_CATCHING_UP;
@@ -511,10 +514,23 @@ watch_connection(SxTask *task)
 		task->state = SX_WORKER_CAUGHT_UP;
 }
 
+/*
+ * How many rows are worth to be waited for.  A small batch stays in the CPU's
+ * caches from decoding to aggregation; merging its groups wants many rows for each.
+ */
+static int
+full_batch(const SxTask *task)
+{
+	int64 wanted = Max(FULL_BATCH_ROWS, task->groups * FULL_BATCH_ROWS_PER_GROUP);
+	int limit = (int) Min(wanted, sx_batch_rows);
+
+	return task->row_limit > 0 ? Min(task->row_limit, limit) : limit;
+}
+
 static int64
 take_turn(SxTask *task, int64 queue_bytes, size_t batch_bytes)
 {
-	int limit = task->row_limit > 0 ? Min(task->row_limit, sx_batch_rows) : sx_batch_rows;
+	int limit = full_batch(task);
 	int64 later;
 	int64 report_at;
 	int64 now;

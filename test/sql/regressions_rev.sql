@@ -2,7 +2,7 @@
 \pset tuples_only on
 \pset format unaligned
 SET client_min_messages = warning;
-SELECT plan(8);
+SELECT plan(12);
 
 -- A function in a view may use subtransactions, which are none of the INSERTs'
 CREATE FOREIGN TABLE reviewed (k int) SERVER streamx OPTIONS (retain 'on', on_error 'dead_letter');
@@ -57,9 +57,37 @@ DO $$ BEGIN EXECUTE (SELECT format('ANALYZE %s', state) FROM streamx.views WHERE
 SELECT is_empty('SELECT * FROM callers', 'ANALYZE of a state table calls nothing of a user''s');
 SELECT results_eq('SELECT count(*), sum(n) FROM ranges', 'VALUES (100::bigint, 100::numeric)', 'which does not hurt the view');
 
+-- A change of some owner touches no other view's relations
+CREATE TABLE bystander ();
+SELECT xmin AS before FROM pg_class WHERE oid = (SELECT state FROM streamx.views WHERE view = 'reviewed_view'::regclass) \gset
+ALTER TABLE bystander OWNER TO ranger;
+SELECT is(xmin, :'before'::xid, 'ALTER TABLE ... OWNER leaves continuous views alone')
+	FROM pg_class WHERE oid = (SELECT state FROM streamx.views WHERE view = 'reviewed_view'::regclass);
+ALTER VIEW reviewed_view OWNER TO ranger;
+SELECT results_eq($$SELECT has_table_privilege('ranger', state, 'SELECT') FROM streamx.views WHERE view = 'reviewed_view'::regclass$$,
+	'VALUES (true)', 'a view''s own new owner gets what it needs');
+ALTER VIEW reviewed_view OWNER TO CURRENT_USER;
+
+-- What is read in the middle of a parallel query is merged before it
+CREATE TABLE numbers AS SELECT i FROM generate_series(1, 10000) i;
+CREATE FUNCTION read_view() RETURNS bigint LANGUAGE plpgsql STABLE PARALLEL SAFE AS 'BEGIN RETURN (SELECT n FROM reviewed_too_view); END';
+SET parallel_setup_cost = 0;
+SET parallel_tuple_cost = 0;
+SET min_parallel_table_scan_size = 0;
+BEGIN;
+INSERT INTO reviewed_too VALUES (1);
+SELECT min(read_view()) AS least, max(read_view()) AS greatest FROM numbers WHERE i % 1000 = 0 \gset
+COMMIT;
+SELECT is(ARRAY[:least, :greatest], ARRAY[3, 3], 'a parallel query sees the rows of its transaction');
+
+-- A result may depend on the rows only
+SELECT throws_ok($$CREATE VIEW refused WITH (streamx.continuous) AS SELECT count(*) FROM reviewed WHERE age(timestamp '2020-01-01') > '1 day'$$,
+	'0A000', NULL, 'age() counts from today');
+
 DROP VIEW ranges, behind_cte, in_subquery, reviewed_view, reviewed_too_view;
 DROP FOREIGN TABLE ranged, reviewed, reviewed_too;
-DROP FUNCTION divided;
+DROP FUNCTION divided, read_view;
+DROP TABLE numbers, bystander;
 DROP OWNED BY ranger;
 DROP ROLE ranger;
 SELECT * FROM finish();
