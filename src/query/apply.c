@@ -45,8 +45,8 @@ static void refuse_rows(SxReader *reader, SxBatch *batch, SxApplyCounts *counts)
 static void
 refuse_columns(const SxView *view, SxReader *reader, SxBatch *batch, SxApplyCounts *counts);
 static void apply_view(const SxView *view, SxReader *reader, SxBatch *batch, SxApplyCounts *counts);
-static bool
-apply_carefully(Oid view, SxReader *reader, SxBatch *batch, bool is_alone, SxApplyCounts *counts);
+static bool apply_carefully(Oid view, SxReader *reader, SxBatch *batch, bool is_alone,
+							SxApplyCounts *counts, Oid *paused_view);
 static void run_delta(const SxView *view, const SxBatch *batch, const int *rows, int nrows,
 					  SxApplyCounts *counts);
 static void advance(SxReader *reader, const SxBatch *batch);
@@ -98,7 +98,8 @@ sx_apply(SxReader *reader, SxBatch *batch, bool is_careful, SxApplyCounts *count
 		if (!is_careful)
 			apply_view(sx_view_load(view), reader, batch, &own);
 		else if (!apply_carefully(view, reader, batch,
-								  staying == NIL && lnext(reader->views, lc) == NULL, &own))
+								  staying == NIL && lnext(reader->views, lc) == NULL, &own,
+								  &counts->paused_view))
 			continue;
 		staying = lappend_oid(staying, view);
 		counts->late_rows += own.late_rows;
@@ -299,33 +300,25 @@ is_data_error(int sqlstate)
 	}
 }
 
-/* Run in a subtransaction: NULL, or the error (in the current memory context) after rolling back. */
+/*
+ * Run work in a subtransaction, which stays if work returns true.  The error that
+ * it threw, in the current memory context, or NULL.
+ */
 static ErrorData *
-try_rows(Careful *careful, const int *rows, int nrows, const SxSelection *late)
+in_subtransaction(bool (*work)(void *argument), void *argument)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 	ErrorData *volatile error = NULL;
-	ErrorContextCallback error_context;
 
-	push_view_context(careful->view, &error_context);
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
-		SxRunAs saved;
-
-		sx_run_begin(careful->view, &saved);
-		if (nrows > 0)
-			run_delta(careful->view, careful->batch, rows, nrows, careful->counts);
-		if (late)
-			careful->counts->late_rows +=
-				sx_late_record(careful->view, careful->reader, careful->batch, late);
-		sx_run_end(&saved);
-		if (careful->good)
-			RollbackAndReleaseCurrentSubTransaction();
-		else
+		if (work(argument))
 			ReleaseCurrentSubTransaction();
+		else
+			RollbackAndReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
 	{
@@ -335,9 +328,47 @@ try_rows(Careful *careful, const int *rows, int nrows, const SxSelection *late)
 		RollbackAndReleaseCurrentSubTransaction();
 	}
 	PG_END_TRY();
-	error_context_stack = error_context.previous;
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
+	return error;
+}
+
+/* Rows to merge, or only to probe; and late ones to record. */
+typedef struct Attempt
+{
+	Careful *careful;
+	const int *rows;
+	int nrows;
+	const SxSelection *late;
+} Attempt;
+
+static bool
+run_attempt(void *argument)
+{
+	Attempt *attempt = argument;
+	Careful *careful = attempt->careful;
+	SxRunAs saved;
+
+	sx_run_begin(careful->view, &saved);
+	if (attempt->nrows > 0)
+		run_delta(careful->view, careful->batch, attempt->rows, attempt->nrows, careful->counts);
+	if (attempt->late)
+		careful->counts->late_rows +=
+			sx_late_record(careful->view, careful->reader, careful->batch, attempt->late);
+	sx_run_end(&saved);
+	return careful->good == NULL;
+}
+
+static ErrorData *
+try_rows(Careful *careful, const int *rows, int nrows, const SxSelection *late)
+{
+	Attempt attempt = {careful, rows, nrows, late};
+	ErrorContextCallback error_context;
+	ErrorData *error;
+
+	push_view_context(careful->view, &error_context);
+	error = in_subtransaction(run_attempt, &attempt);
+	error_context_stack = error_context.previous;
 	return error;
 }
 
@@ -422,6 +453,21 @@ apply_share(Careful *careful)
 	return error;
 }
 
+typedef struct Share
+{
+	Careful *careful;
+	ErrorData *error;
+} Share;
+
+static bool
+run_share(void *argument)
+{
+	Share *share = argument;
+
+	share->error = apply_share(share->careful);
+	return share->error == NULL;
+}
+
 /*
  * All of it or nothing: what was merged, and written to the dead letters, before
  * the error is undone, for the view that leaves will read the batch again.
@@ -429,39 +475,20 @@ apply_share(Careful *careful)
 static ErrorData *
 try_share(Careful *careful)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData *volatile error = NULL;
+	Share share = {careful, NULL};
+	ErrorData *error = in_subtransaction(run_share, &share);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		error = apply_share(careful);
-		if (error == NULL)
-			ReleaseCurrentSubTransaction();
-		else
-			RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return error;
+	return error ? error : share.error;
 }
 
 /*
  * True if the view stays with the reader.  is_alone: no other view does, so there
- * is nobody to leave, and the whole batch is to be repeated.
+ * is nobody to leave, and the whole batch is to be repeated; or, after a data
+ * error, *paused_view is set for the caller to pause it when all is undone.
  */
 static bool
-apply_carefully(Oid relid, SxReader *reader, SxBatch *batch, bool is_alone, SxApplyCounts *counts)
+apply_carefully(Oid relid, SxReader *reader, SxBatch *batch, bool is_alone, SxApplyCounts *counts,
+				Oid *paused_view)
 {
 	Careful careful = {
 		.view = sx_view_load(relid), .reader = reader, .batch = batch, .counts = counts};
@@ -470,8 +497,14 @@ apply_carefully(Oid relid, SxReader *reader, SxBatch *batch, bool is_alone, SxAp
 	if (error == NULL)
 		return true;
 	/* INSERT has no reader that could retry */
-	if (is_passing_error(error->sqlerrcode) || is_alone || !batch->stream->is_kafka)
+	if (is_passing_error(error->sqlerrcode) || !batch->stream->is_kafka)
 		ReThrowError(error);
+	if (is_alone)
+	{
+		if (is_data_error(error->sqlerrcode))
+			*paused_view = relid;
+		ReThrowError(error);
+	}
 
 	sx_activity_failed(SX_ACTIVITY_VIEW, relid, relid, error);
 	sx_attach_leave(relid, is_data_error(error->sqlerrcode));

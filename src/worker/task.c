@@ -26,6 +26,8 @@
 
 #include "catalog/activity.h"
 #include "catalog/setting.h"
+#include "query/attach.h"
+#include "worker/launcher.h"
 #include "worker/worker.h"
 
 #define NEVER PG_INT64_MAX
@@ -134,8 +136,19 @@ give_way(SxTask *task, const ErrorData *error)
 		task->must_reopen = true;
 }
 
+/* The only view of a reader cannot take a row, and on_error says stop: it pauses there. */
 static void
-handle_batch_error(SxTask *task, ErrorData *error)
+pause_view(SxTask *task, void *argument)
+{
+	sx_lock_stream(sx_worker_slot->stream);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	(void) sx_attach_leave(*(Oid *) argument, true);
+	PopActiveSnapshot();
+	sx_launcher_wakeup();
+}
+
+static void
+handle_batch_error(SxTask *task, ErrorData *error, Oid paused_view)
 {
 	bool may_be_data = ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_INSUFFICIENT_RESOURCES &&
 					   error->sqlerrcode != ERRCODE_QUERY_CANCELED;
@@ -159,6 +172,11 @@ handle_batch_error(SxTask *task, ErrorData *error)
 		return;
 	}
 	fail(task, error);
+	if (OidIsValid(paused_view))
+	{
+		sx_activity_failed(SX_ACTIVITY_VIEW, paused_view, paused_view, error);
+		(void) run_transaction(task, pause_view, &paused_view); /* else at the next try */
+	}
 }
 
 /* ---- opening ---- */
@@ -443,7 +461,7 @@ commit_batch(SxTask *task)
 	pgstat_report_activity(STATE_IDLE, NULL);
 	if (error != NULL)
 	{
-		handle_batch_error(task, error);
+		handle_batch_error(task, error, run.counts.paused_view);
 		return;
 	}
 	if (!run.is_done)

@@ -6,7 +6,7 @@ use warnings;
 use StreamX;
 use Test::More;
 
-my $broker = StreamX::Broker->new(orders => 1, pairs => 1, many => 1, trojan => 1, joined => 1);
+my $broker = StreamX::Broker->new(orders => 1, lone => 1, pairs => 1, many => 1, trojan => 1, joined => 1);
 my $node = streamx_node('careful', broker => $broker, settings => [ 'streamx.max_restart_backoff = 300ms' ]);
 
 # A view that leaves takes nothing of the batch with it
@@ -31,6 +31,21 @@ END
 caught_up($node, 'orders');
 shows($node, 'SELECT n FROM divided', '8', 'resumed, it counts each row once');
 verified($node, 'divided');
+
+# A view that is alone pauses too
+$node->safe_psql('postgres', <<'END');
+CREATE FOREIGN TABLE lone (amount int) SERVER kafka OPTIONS (topic 'lone', on_error 'stop');
+CREATE VIEW alone WITH (streamx.continuous) AS SELECT count(*) AS n, sum(100 / amount) AS total FROM lone;
+END
+$broker->produce('lone', 0, map { "{\"amount\": $_}" } 1 .. 4, 0, 6);
+eventually($node, "SELECT state, last_error FROM streamx.stat_views WHERE view = 'alone'::regclass", 'paused|division by zero', 'alone, it pauses and says why');
+$node->safe_psql('postgres', <<'END');
+ALTER FOREIGN TABLE lone OPTIONS (SET on_error 'dead_letter');
+SELECT streamx.resume('alone');
+END
+caught_up($node, 'lone');
+shows($node, 'SELECT n FROM alone', '5', 'resumed, it counts each row once');
+verified($node, 'alone');
 
 # All views of a reader fail
 $node->safe_psql('postgres', <<'END');

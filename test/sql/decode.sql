@@ -214,6 +214,7 @@ SET IntervalStyle = 'postgres';
 SET timezone = 'UTC';
 
 -- The quick ways give what the input functions give
+SET max_parallel_workers_per_gather = 0; -- array_agg in the order of the table
 SELECT setseed(0.5);
 CREATE FOREIGN TABLE quick (n numeric[], n2 numeric(14,2)[], f float8[], i bigint[], tz timestamptz[], tz3 timestamptz(3)[], ts timestamp[], d date[], u uuid[])
 	SERVER kafka OPTIONS (topic 'quick', timezone 'America/New_York');
