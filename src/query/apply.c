@@ -406,7 +406,15 @@ bisect(Careful *careful, const int *rows, int nrows)
 	if (nrows == 1)
 	{
 		if (careful->batch->stream->on_error == SX_ON_ERROR_STOP)
+		{
+			const SxRowOrigin *origin = &careful->batch->origin[rows[0]];
+
+			error->context = psprintf("continuous view \"%s\", stream \"%s\", partition %d,"
+									  " offset " INT64_FORMAT,
+									  careful->view->name, careful->batch->stream->name,
+									  origin->partition, origin->offset);
 			return error;
+		}
 		dead_letter(careful->reader, careful->batch, rows[0], careful->view->relid,
 					error->sqlerrcode, error->message, careful->counts);
 		return NULL;

@@ -38,7 +38,7 @@ CREATE FOREIGN TABLE lone (amount int) SERVER kafka OPTIONS (topic 'lone', on_er
 CREATE VIEW alone WITH (streamx.continuous) AS SELECT count(*) AS n, sum(100 / amount) AS total FROM lone;
 END
 $broker->produce('lone', 0, map { "{\"amount\": $_}" } 1 .. 4, 0, 6);
-eventually($node, "SELECT state, last_error FROM streamx.stat_views WHERE view = 'alone'::regclass", 'paused|division by zero', 'alone, it pauses and says why');
+eventually($node, "SELECT state, last_error FROM streamx.stat_views WHERE view = 'alone'::regclass", 'paused|division by zero (continuous view "alone", stream "lone", partition 0, offset 4)', 'alone, it pauses and says why');
 $node->safe_psql('postgres', <<'END');
 ALTER FOREIGN TABLE lone OPTIONS (SET on_error 'dead_letter');
 SELECT streamx.resume('alone');
