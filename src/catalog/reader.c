@@ -46,16 +46,10 @@ sx_lock_stream(Oid stream)
 	LockDatabaseObject(RelationRelationId, stream, 0, ExclusiveLock);
 }
 
-bool
-sx_try_lock_stream(Oid stream)
+void
+sx_unlock_stream(Oid stream)
 {
-	LOCKTAG tag;
-
-	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, RelationRelationId, stream, 0);
-	if (LockAcquire(&tag, ExclusiveLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
-		return false;
-	AcceptInvalidationMessages();
-	return true;
+	UnlockDatabaseObject(RelationRelationId, stream, 0, ExclusiveLock);
 }
 
 void

@@ -43,7 +43,9 @@ typedef struct SxReader
 
 /* Lock a stream, or a view, to the end of the transaction.  Take it before the snapshot. */
 extern void sx_lock_stream(Oid stream);
-extern bool sx_try_lock_stream(Oid stream);
+
+/* Give one sx_lock_stream back before the end of the transaction: when nothing was changed under it. */
+extern void sx_unlock_stream(Oid stream);
 extern void sx_lock_view(Oid view);
 
 /* IDs of the readers of a stream, ascending. */

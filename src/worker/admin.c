@@ -93,6 +93,17 @@ pause_view(const SxTarget *target)
 	(void) sx_attach_leave(target->relid, true);
 }
 
+/* An INSERT whose snapshot is older must not go on as if nothing were: it meets 40001. */
+static void
+pause_stream(const SxTarget *target)
+{
+	execute_about("UPDATE streamx.streams SET paused = true WHERE stream = $1 AND NOT paused",
+				  target->relid);
+	execute_about("UPDATE streamx.progress p SET next_offset = p.next_offset FROM streamx.readers r"
+				  " WHERE r.stream = $1 AND r.reader = p.reader AND r.topic = ''",
+				  target->relid);
+}
+
 Datum
 streamx_pause(PG_FUNCTION_ARGS)
 {
@@ -104,8 +115,7 @@ streamx_pause(PG_FUNCTION_ARGS)
 	if (target.is_view)
 		pause_view(&target);
 	else
-		execute_about("UPDATE streamx.streams SET paused = true WHERE stream = $1 AND NOT paused",
-					  target.relid);
+		pause_stream(&target);
 	sx_launcher_wakeup();
 	PG_RETURN_VOID();
 }
