@@ -120,6 +120,8 @@ COMMENT ON TABLE streamx.view_streams IS 'which streams a view reads, and by whi
 CREATE INDEX ON streamx.view_streams (stream);
 CREATE INDEX ON streamx.view_streams (reader);
 
+GRANT SELECT ON streamx.streams, streamx.readers, streamx.progress, streamx.views, streamx.view_streams TO pg_monitor;
+
 -- Refused rows ---------------------------------------------------------------
 
 CREATE TABLE streamx_internal.dead_letter (

@@ -101,7 +101,7 @@ shows($node, "SELECT n FROM notes WHERE note = 'hot'", '2', "on_error 'skip' lea
 shows($node, 'SELECT count(*) FROM streamx.dead_letters WHERE view IS NULL', '1', 'without a dead letter');
 $node->safe_psql('postgres', 'DROP FOREIGN TABLE sales CASCADE');
 eventually($node, "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'streamx worker'", '0', 'a dropped stream needs no worker');
-shows($node, 'SELECT count(*) FROM streamx.stat_workers', '0', 'and has no slot');
+eventually($node, 'SELECT count(*) FROM streamx.stat_workers', '0', 'and has no slot');
 
 $node->stop;
 $broker->stop;
