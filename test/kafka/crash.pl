@@ -110,7 +110,7 @@ for my $mode (qw(immediate fast))
 	produce_some(1500);
 	$node->safe_psql('postgres', "SELECT pg_catalog.pg_terminate_backend($pid)");
 	everything_counts('pg_terminate_backend');
-	shows($node, "SELECT count(*) FROM streamx.stat_workers WHERE pid <> $pid", '1', 'there is another worker');
+	eventually($node, "SELECT count(*) FROM streamx.stat_workers WHERE pid <> $pid", '1', 'there is another worker');
 }
 
 # Batches of several rows and several batches: or nothing was in the middle
