@@ -6,7 +6,7 @@ use warnings;
 use StreamX;
 use Test::More;
 
-my $broker = StreamX::Broker->new(orders => 1, lone => 1, pairs => 1, many => 1, trojan => 1, joined => 1);
+my $broker = StreamX::Broker->new(orders => 1, lone => 1, keys => 1, pairs => 1, many => 1, trojan => 1, joined => 1);
 my $node = streamx_node('careful', broker => $broker, settings => [ 'streamx.max_restart_backoff = 300ms' ]);
 
 # A view that leaves takes nothing of the batch with it
@@ -80,6 +80,19 @@ $node->safe_psql('postgres', "SELECT streamx.resume('many')");
 caught_up($node, 'many');
 shows($node, "SELECT n, (SELECT count(*) FROM streamx.dead_letters WHERE view = 'of_many'::regclass) FROM of_many", '9000|1000', 'a thousand bad rows do not stop a view');
 verified($node, 'of_many');
+
+# A group key over the limit of the state's index
+my $long_key = join('', map { chr(97 + int(rand(26))) } 1 .. 9000);
+$node->safe_psql('postgres', <<'END');
+CREATE FOREIGN TABLE keys (k text) SERVER kafka OPTIONS (topic 'keys');
+CREATE VIEW of_keys WITH (streamx.continuous) AS SELECT k, count(*) AS n FROM keys GROUP BY k;
+END
+$broker->produce('keys', 0, '{"k": "tea"}', "{\"k\": \"$long_key\"}", '{"k": "tea"}');
+caught_up($node, 'keys');
+shows($node, 'SELECT k, n FROM of_keys', 'tea|2', 'the rows around it count');
+shows($node, "SELECT \"offset\", sqlstate, view, length(convert_from(payload, 'UTF8')) FROM streamx.dead_letters WHERE stream = 'keys'::regclass",
+	'1|54000|of_keys|9009', 'and it is a dead letter of the view');
+verified($node, 'of_keys');
 
 # CHECK constraints and domains are their owner's code
 $node->safe_psql('postgres', <<'END');
