@@ -96,7 +96,7 @@ $node->reload;
 $node->safe_psql('postgres', "CREATE FOREIGN TABLE more (item text) SERVER kafka OPTIONS (topic 'more', format 'json');
 	CREATE VIEW counted WITH (streamx.continuous) AS SELECT count(*) AS n FROM more");
 eventually($node, "SELECT state FROM streamx.stat_workers WHERE stream_name = 'more'", 'waiting for a worker slot', 'a worker too many waits');
-shows($node, "SELECT state FROM streamx.stat_streams WHERE stream = 'more'::regclass", 'waiting for a worker slot', 'and its stream says so');
+eventually($node, "SELECT state FROM streamx.stat_streams WHERE stream = 'more'::regclass", 'waiting for a worker slot', 'and its stream says so');
 like(PostgreSQL::Test::Utils::slurp_file($node->logfile), qr/streamx is waiting for a worker slot\n.*HINT:  You might need to increase streamx.max_workers/,
 	'the log says what to do');
 $node->safe_psql('postgres', 'ALTER SYSTEM RESET streamx.max_workers');
