@@ -52,12 +52,6 @@ sx_unlock_stream(Oid stream)
 	UnlockDatabaseObject(RelationRelationId, stream, 0, ExclusiveLock);
 }
 
-void
-sx_lock_view(Oid view)
-{
-	LockDatabaseObject(RelationRelationId, view, 0, ExclusiveLock);
-}
-
 List *
 sx_reader_list(Oid stream)
 {

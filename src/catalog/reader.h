@@ -41,12 +41,11 @@ typedef struct SxReader
 	MemoryContext context;
 } SxReader;
 
-/* Lock a stream, or a view, to the end of the transaction.  Take it before the snapshot. */
+/* Lock a stream to the end of the transaction.  Take it before the snapshot. */
 extern void sx_lock_stream(Oid stream);
 
 /* Give one sx_lock_stream back before the end of the transaction: when nothing was changed under it. */
 extern void sx_unlock_stream(Oid stream);
-extern void sx_lock_view(Oid view);
 
 /* IDs of the readers of a stream, ascending. */
 extern List *sx_reader_list(Oid stream);

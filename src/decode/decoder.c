@@ -61,6 +61,7 @@ static const SxFormat formats[] = {
 	{"json", sx_json_open, sx_json_decode, sx_json_array, sx_json_rest},
 };
 
+static const char *format_names(void);
 static const SxFormat *find_format(const char *name);
 static void init_run(DecodeRun *run);
 static int fix_settings(const SxStream *stream);
@@ -86,7 +87,7 @@ sx_decoder_open(const SxStream *stream, const Bitmapset *columns)
 	if (decoder->format == NULL)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("unknown message format \"%s\"", stream->format),
-						errhint("Formats are: %s.", sx_decoder_names())));
+						errhint("Formats are: %s.", format_names())));
 	decoder->context = context;
 	decoder->temp = AllocSetContextCreate(context, "streamx decoder temp", ALLOCSET_SMALL_SIZES);
 	decoder->columns = palloc(sizeof(AttrNumber) * Max(stream->ncolumns, 1));
@@ -143,14 +144,9 @@ sx_decoder_close(SxDecoder *decoder)
 	MemoryContextDelete(decoder->context);
 }
 
-bool
-sx_decoder_exists(const char *format)
-{
-	return find_format(format) != NULL;
-}
-
-const char *
-sx_decoder_names(void)
+/* The names of all formats, comma separated. */
+static const char *
+format_names(void)
 {
 	StringInfoData names;
 	int i;

@@ -59,10 +59,4 @@ extern void sx_decoder_decode(SxDecoder *decoder, const SxPayload *payloads, int
 
 extern void sx_decoder_close(SxDecoder *decoder);
 
-/* True if the server knows the format. */
-extern bool sx_decoder_exists(const char *format);
-
-/* The names of all formats, comma separated, for hints. */
-extern const char *sx_decoder_names(void);
-
 #endif

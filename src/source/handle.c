@@ -336,15 +336,3 @@ sx_handle_close(SxHandle *handle)
 	handle->wake_fd = -1;
 	handle->is_connected = false;
 }
-
-/* librdkafka's answer to a property: see source.h. */
-char *
-sx_source_check_property(const char *name, const char *value)
-{
-	char reason[SX_REASON_SIZE];
-	rd_kafka_conf_t *conf = rd_kafka_conf_new();
-	bool is_good = rd_kafka_conf_set(conf, name, value, reason, sizeof(reason)) == RD_KAFKA_CONF_OK;
-
-	rd_kafka_conf_destroy(conf);
-	return is_good ? NULL : pstrdup(reason);
-}

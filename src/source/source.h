@@ -119,7 +119,4 @@ extern char *sx_source_error(SxSource *source, bool *is_fatal);
 /* Whether at least one broker connection is up, as far as is known. */
 extern bool sx_source_is_connected(SxSource *source);
 
-/* librdkafka's answer to a property, for checks at CREATE: NULL, or the message (palloc'd). */
-extern char *sx_source_check_property(const char *name, const char *value);
-
 #endif
