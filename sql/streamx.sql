@@ -54,6 +54,17 @@ COMMENT ON FOREIGN DATA WRAPPER streamx IS 'streams: Kafka topics, and streams f
 CREATE SERVER streamx FOREIGN DATA WRAPPER streamx;
 COMMENT ON SERVER streamx IS 'server of the streams that are fed by INSERT and COPY';
 
+-- Windows of continuous views -------------------------------------------------
+-- (query/windows.c)
+
+CREATE FUNCTION streamx.windows_handler() RETURNS fdw_handler
+    LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'streamx_windows_handler';
+COMMENT ON FUNCTION streamx.windows_handler() IS 'handler of foreign-data wrapper streamx_windows';
+CREATE FOREIGN DATA WRAPPER streamx_windows HANDLER streamx.windows_handler;
+COMMENT ON FOREIGN DATA WRAPPER streamx_windows IS 'composes the windows of hop and cumulate from slices; internal';
+CREATE SERVER streamx_windows FOREIGN DATA WRAPPER streamx_windows;
+COMMENT ON SERVER streamx_windows IS 'server of the foreign tables behind hop and cumulate views; internal';
+
 -- Catalog --------------------------------------------------------------------
 
 CREATE TABLE streamx.streams (
@@ -94,9 +105,12 @@ CREATE TABLE streamx.views (
     definition_view   regclass NOT NULL,
     delta_view        regclass NOT NULL,
     rows_view         regclass NOT NULL,
-    window_kind       text NOT NULL,    -- 'tumble', 'global'
-    window_size       interval,
-    window_origin     timestamptz,
+    windows           regclass,         -- foreign table that composes windows: hop, cumulate
+    window_kind       text NOT NULL,    -- 'global', 'tumble', 'hop', 'cumulate', 'session'
+    window_size       interval,         -- of a session: the gap
+    window_step       interval,         -- slide of hop, step of cumulate
+    window_origin     timestamptz,      -- NULL: 1970-01-01 00:00 in window_timezone
+    window_timezone   text,
     allowed_lateness  interval NOT NULL DEFAULT '0',
     late_rows         text NOT NULL DEFAULT 'store',
     start             text NOT NULL DEFAULT 'earliest',
@@ -106,6 +120,8 @@ CREATE TABLE streamx.views (
     created_at        timestamptz NOT NULL DEFAULT now()
 );
 COMMENT ON TABLE streamx.views IS 'continuous views';
+COMMENT ON COLUMN streamx.views.window_size IS 'of a window; cumulate: of the longest; session: the gap';
+COMMENT ON COLUMN streamx.views.window_step IS 'slide of hop, step of cumulate';
 CREATE SEQUENCE streamx_internal.view_id;
 COMMENT ON SEQUENCE streamx_internal.view_id IS 'numbers in the names of internal relations';
 
@@ -185,49 +201,130 @@ CREATE VIEW streamx.late_rows WITH (security_barrier) AS
 COMMENT ON VIEW streamx.late_rows IS 'rows that at least one window refused as late, of the streams you may SELECT';
 GRANT SELECT ON streamx.late_rows TO PUBLIC;
 
+-- Retention --------------------------------------------------------------------
+-- (query/retention.c)
+
+CREATE TABLE streamx_internal.removal (
+    view             regclass PRIMARY KEY,
+    state            regclass NOT NULL UNIQUE, -- a view cannot name itself
+    removed_through  timestamptz NOT NULL DEFAULT '-infinity',
+    deleting_through timestamptz NOT NULL DEFAULT '-infinity',
+    deleting_from    timestamptz NOT NULL DEFAULT '-infinity',
+    is_deleting      boolean NOT NULL DEFAULT false,
+    refusals_through timestamptz NOT NULL DEFAULT '-infinity'
+) WITH (fillfactor = 40);
+COMMENT ON TABLE streamx_internal.removal IS 'what views with streamx.retention or streamx.refused_retention have let go';
+COMMENT ON COLUMN streamx_internal.removal.removed_through IS 'windows that end by then are removed: the view does not show them';
+COMMENT ON COLUMN streamx_internal.removal.deleting_through IS 'removed_through when the present, or last, pass over the state table began';
+COMMENT ON COLUMN streamx_internal.removal.deleting_from IS 'the slice_start at which the next step begins';
+COMMENT ON COLUMN streamx_internal.removal.is_deleting IS 'the pass is not done';
+COMMENT ON COLUMN streamx_internal.removal.refusals_through IS 'of windows that end by then refused rows may have been deleted; infinity: of any window';
+-- times and OIDs; every owner's view asks what is removed
+GRANT SELECT ON streamx_internal.removal TO PUBLIC;
+
+-- What is due first.
+CREATE INDEX ON streamx_internal.late_row (view, recorded_at);
+CREATE INDEX ON streamx_internal.dead_letter (view, recorded_at) WHERE view IS NOT NULL;
+CREATE INDEX ON streamx_internal.dead_letter (reader, recorded_at) WHERE view IS NULL;
+
 -- Windows --------------------------------------------------------------------
 -- (window/functions.c)
 
-CREATE FUNCTION @extschema@.tumble(ts timestamptz, size interval,
-                                   origin timestamptz DEFAULT '1970-01-01 00:00:00+00',
+CREATE FUNCTION @extschema@.tumble(ts timestamptz, size interval, origin timestamptz DEFAULT NULL,
                                    timezone text DEFAULT 'UTC')
     RETURNS tstzrange
-    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_tumble_timestamptz';
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_tumble_timestamptz';
 COMMENT ON FUNCTION @extschema@.tumble(timestamptz, interval, timestamptz, text) IS 'the tumbling window that holds ts; windows of this size start at origin';
-CREATE FUNCTION @extschema@.tumble(ts timestamp, size interval,
-                                   origin timestamp DEFAULT '1970-01-01 00:00:00',
+CREATE FUNCTION @extschema@.tumble(ts timestamp, size interval, origin timestamp DEFAULT NULL,
                                    timezone text DEFAULT 'UTC')
     RETURNS tsrange
-    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_tumble_timestamp';
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_tumble_timestamp';
 COMMENT ON FUNCTION @extschema@.tumble(timestamp, interval, timestamp, text) IS 'the tumbling window that holds ts; windows of this size start at origin';
-CREATE FUNCTION @extschema@.tumble(ts date, size interval,
-                                   origin timestamp DEFAULT '1970-01-01 00:00:00',
+CREATE FUNCTION @extschema@.tumble(ts date, size interval, origin timestamp DEFAULT NULL,
                                    timezone text DEFAULT 'UTC')
     RETURNS tsrange
-    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_tumble_date';
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_tumble_date';
 COMMENT ON FUNCTION @extschema@.tumble(date, interval, timestamp, text) IS 'the tumbling window that holds ts; windows of this size start at origin';
+CREATE FUNCTION @extschema@.hop(ts timestamptz, size interval, slide interval,
+                                origin timestamptz DEFAULT NULL, timezone text DEFAULT 'UTC')
+    RETURNS SETOF tstzrange
+    LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 10 AS 'MODULE_PATHNAME', 'streamx_hop_timestamptz';
+COMMENT ON FUNCTION @extschema@.hop(timestamptz, interval, interval, timestamptz, text) IS 'the hopping windows that hold ts: every slide one of this size starts, also at origin';
+CREATE FUNCTION @extschema@.hop(ts timestamp, size interval, slide interval,
+                                origin timestamp DEFAULT NULL, timezone text DEFAULT 'UTC')
+    RETURNS SETOF tsrange
+    LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 10 AS 'MODULE_PATHNAME', 'streamx_hop_timestamp';
+COMMENT ON FUNCTION @extschema@.hop(timestamp, interval, interval, timestamp, text) IS 'the hopping windows that hold ts: every slide one of this size starts, also at origin';
+CREATE FUNCTION @extschema@.hop(ts date, size interval, slide interval,
+                                origin timestamp DEFAULT NULL, timezone text DEFAULT 'UTC')
+    RETURNS SETOF tsrange
+    LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 10 AS 'MODULE_PATHNAME', 'streamx_hop_date';
+COMMENT ON FUNCTION @extschema@.hop(date, interval, interval, timestamp, text) IS 'the hopping windows that hold ts: every slide one of this size starts, also at origin';
+CREATE FUNCTION @extschema@.cumulate(ts timestamptz, max_size interval, step interval,
+                                     origin timestamptz DEFAULT NULL, timezone text DEFAULT 'UTC')
+    RETURNS SETOF tstzrange
+    LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 10 AS 'MODULE_PATHNAME', 'streamx_cumulate_timestamptz';
+COMMENT ON FUNCTION @extschema@.cumulate(timestamptz, interval, interval, timestamptz, text) IS 'the cumulating windows that hold ts: each is a step longer than the one before, up to max_size, then they start anew';
+CREATE FUNCTION @extschema@.cumulate(ts timestamp, max_size interval, step interval,
+                                     origin timestamp DEFAULT NULL, timezone text DEFAULT 'UTC')
+    RETURNS SETOF tsrange
+    LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 10 AS 'MODULE_PATHNAME', 'streamx_cumulate_timestamp';
+COMMENT ON FUNCTION @extschema@.cumulate(timestamp, interval, interval, timestamp, text) IS 'the cumulating windows that hold ts: each is a step longer than the one before, up to max_size, then they start anew';
+CREATE FUNCTION @extschema@.cumulate(ts date, max_size interval, step interval,
+                                     origin timestamp DEFAULT NULL, timezone text DEFAULT 'UTC')
+    RETURNS SETOF tsrange
+    LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 10 AS 'MODULE_PATHNAME', 'streamx_cumulate_date';
+COMMENT ON FUNCTION @extschema@.cumulate(date, interval, interval, timestamp, text) IS 'the cumulating windows that hold ts: each is a step longer than the one before, up to max_size, then they start anew';
+CREATE FUNCTION @extschema@.session(ts timestamptz, gap interval)
+    RETURNS tstzrange
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_session';
+COMMENT ON FUNCTION @extschema@.session(timestamptz, interval) IS 'in GROUP BY of a continuous view: the session of rows no further apart than gap that holds ts';
+CREATE FUNCTION @extschema@.session(ts timestamp, gap interval)
+    RETURNS tsrange
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_session';
+COMMENT ON FUNCTION @extschema@.session(timestamp, interval) IS 'in GROUP BY of a continuous view: the session of rows no further apart than gap that holds ts';
+CREATE FUNCTION @extschema@.session(ts date, gap interval)
+    RETURNS tsrange
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_session';
+COMMENT ON FUNCTION @extschema@.session(date, interval) IS 'in GROUP BY of a continuous view: the session of rows no further apart than gap that holds ts';
 
--- What generated views are made of: a window is stored as its start.
-CREATE FUNCTION streamx.tumble_slice(ts timestamptz, size interval, origin timestamptz)
+-- What generated views are made of: states are kept by slices, of which windows are made.
+CREATE FUNCTION streamx.window_slice(ts timestamptz, kind text, size interval, step interval,
+                                     origin timestamptz, timezone text)
     RETURNS timestamptz
-    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_tumble_slice';
-COMMENT ON FUNCTION streamx.tumble_slice(timestamptz, interval, timestamptz) IS 'start of the tumbling window that holds ts';
-CREATE FUNCTION streamx.tumble_slice(ts timestamp, size interval, origin timestamp)
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_window_slice_timestamptz';
+COMMENT ON FUNCTION streamx.window_slice(timestamptz, text, interval, interval, timestamptz, text) IS 'start of the slice of windows that holds ts; NULL when it is in no window';
+CREATE FUNCTION streamx.window_slice(ts timestamp, kind text, size interval, step interval,
+                                     origin timestamp, timezone text)
     RETURNS timestamp
-    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_tumble_slice';
-COMMENT ON FUNCTION streamx.tumble_slice(timestamp, interval, timestamp) IS 'start of the tumbling window that holds ts';
-CREATE FUNCTION streamx.tumble_slice(ts date, size interval, origin timestamp)
-    RETURNS timestamp
-    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_tumble_slice_date';
-COMMENT ON FUNCTION streamx.tumble_slice(date, interval, timestamp) IS 'start of the tumbling window that holds ts';
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_window_slice_timestamp';
+COMMENT ON FUNCTION streamx.window_slice(timestamp, text, interval, interval, timestamp, text) IS 'start of the slice of windows that holds ts; NULL when it is in no window';
 CREATE FUNCTION streamx.tumble_range(slice_start timestamptz, size interval)
     RETURNS tstzrange
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_tumble_range_timestamptz';
-COMMENT ON FUNCTION streamx.tumble_range(timestamptz, interval) IS 'the window that starts at slice_start';
+COMMENT ON FUNCTION streamx.tumble_range(timestamptz, interval) IS 'the window of a fixed size that starts at slice_start';
 CREATE FUNCTION streamx.tumble_range(slice_start timestamp, size interval)
     RETURNS tsrange
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_tumble_range_timestamp';
-COMMENT ON FUNCTION streamx.tumble_range(timestamp, interval) IS 'the window that starts at slice_start';
+COMMENT ON FUNCTION streamx.tumble_range(timestamp, interval) IS 'the window of a fixed size that starts at slice_start';
+CREATE FUNCTION streamx.tumble_range(slice_start timestamptz, size interval, origin timestamptz, timezone text)
+    RETURNS tstzrange
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_tumble_range_timestamptz';
+COMMENT ON FUNCTION streamx.tumble_range(timestamptz, interval, timestamptz, text) IS 'the window of a calendar size that starts at slice_start';
+CREATE FUNCTION streamx.tumble_range(slice_start timestamp, size interval, origin timestamp, timezone text)
+    RETURNS tsrange
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_tumble_range_timestamp';
+COMMENT ON FUNCTION streamx.tumble_range(timestamp, interval, timestamp, text) IS 'the window of a calendar size that starts at slice_start';
+CREATE FUNCTION streamx.window_range(window_start timestamptz, window_end timestamptz,
+                                     shortest interval, longest interval)
+    RETURNS tstzrange
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_window_range_timestamptz';
+COMMENT ON FUNCTION streamx.window_range(timestamptz, timestamptz, interval, interval) IS 'the window from window_start to window_end; its length is between shortest and longest, which only the planner reads';
+CREATE FUNCTION streamx.window_range(window_start timestamp, window_end timestamp,
+                                     shortest interval, longest interval)
+    RETURNS tsrange
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_window_range_timestamp';
+COMMENT ON FUNCTION streamx.window_range(timestamp, timestamp, interval, interval) IS 'the window from window_start to window_end; its length is between shortest and longest, which only the planner reads';
 
 -- What conditions on a window become when they reach the index on slice_start (query/pushdown.c).
 CREATE FUNCTION streamx.slice_before(window_end timestamptz, size interval)
@@ -290,6 +387,14 @@ CREATE FUNCTION streamx.verify(view regclass, tolerance float8 DEFAULT 0)
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'streamx_verify';
 COMMENT ON FUNCTION streamx.verify(regclass, float8) IS 'runs a view''s definition as a batch over exactly the rows it accepted; returns the rows that differ (none: the view is right)';
 
+-- What the definitions of views ask, which verify runs: not STRICT, NULL is unknown to it.
+CREATE FUNCTION streamx.counts(stream_row tid, window_end timestamptz) RETURNS boolean
+    LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'streamx_counts';
+COMMENT ON FUNCTION streamx.counts(tid, timestamptz) IS 'true; but in streamx.verify false for windows that refused a row as late or are removed';
+CREATE FUNCTION streamx.counts(stream_row tid, window_end timestamp) RETURNS boolean
+    LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'streamx_counts';
+COMMENT ON FUNCTION streamx.counts(tid, timestamp) IS 'true; but in streamx.verify false for windows that refused a row as late or are removed';
+
 -- Administration ---------------------------------------------------------------
 -- (query/, worker/)
 
@@ -315,6 +420,7 @@ COMMENT ON PROCEDURE streamx.wait_for(regclass, interval) IS 'waits until every 
 
 CREATE FUNCTION streamx.activity(kind text, OUT id bigint, OUT "partition" integer,
                                  OUT rows bigint, OUT batches bigint, OUT late_rows bigint,
+                                 OUT partly_late_rows bigint, OUT rows_in_no_window bigint,
                                  OUT dead_letters bigint, OUT failures bigint,
                                  OUT last_batch_time timestamptz, OUT end_offset bigint,
                                  OUT at_end boolean, OUT idle boolean, OUT last_error text,
@@ -345,8 +451,10 @@ GRANT SELECT ON streamx.stat_workers TO PUBLIC;
 CREATE VIEW streamx.stat_partitions AS
     SELECT r.stream, p.reader, p.topic, p."partition", p.start_offset,
            p.next_offset AS "offset",
-           GREATEST(a.end_offset, p.next_offset) AS end_offset,
-           GREATEST(a.end_offset, p.next_offset) OPERATOR(pg_catalog.-) p.next_offset AS lag,
+           CASE WHEN a.end_offset IS NOT NULL
+                THEN GREATEST(a.end_offset, p.next_offset) END AS end_offset,
+           CASE WHEN a.end_offset IS NOT NULL
+                THEN GREATEST(a.end_offset OPERATOR(pg_catalog.-) p.next_offset, 0) END AS lag,
            p.event_time,
            (SELECT pg_catalog.max(o.watermark) FROM streamx.progress o
              WHERE o.reader OPERATOR(pg_catalog.=) p.reader) AS watermark,
@@ -361,7 +469,8 @@ CREATE VIEW streamx.stat_partitions AS
       AND (pg_catalog.pg_has_role('pg_monitor', 'USAGE')
            OR pg_catalog.pg_has_role(c.relowner, 'USAGE'));
 COMMENT ON VIEW streamx.stat_partitions IS 'where each reader stands in each partition of its topic';
-COMMENT ON COLUMN streamx.stat_partitions.lag IS 'messages between the committed offset and the end of the log as last seen';
+COMMENT ON COLUMN streamx.stat_partitions.end_offset IS 'end of the log as last seen; NULL: not seen since the server started';
+COMMENT ON COLUMN streamx.stat_partitions.lag IS 'messages between the committed offset and the end of the log as last seen; NULL: unknown';
 COMMENT ON COLUMN streamx.stat_partitions.watermark IS 'of the reader, over all its partitions';
 COMMENT ON COLUMN streamx.stat_partitions.idle IS 'at its end and without rows, so that it does not hold the watermark';
 GRANT SELECT ON streamx.stat_partitions TO PUBLIC;
@@ -375,7 +484,8 @@ CREATE VIEW streamx.stat_streams AS
                 WHEN n.running OPERATOR(pg_catalog.=) 0 THEN 'paused'
                 ELSE COALESCE(w.state, 'waiting for a worker slot') END AS state,
            n.views, n.readers, p.partitions, p.lag, p.watermark,
-           a.rows, a.batches, a.late_rows, a.dead_letters, a.last_batch_time,
+           a.rows, a.batches, a.late_rows, a.partly_late_rows, a.rows_in_no_window,
+           a.dead_letters, a.last_batch_time,
            w.last_error, w.last_error_sqlstate, w.last_error_time
     FROM streamx.streams s
     JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) s.stream
@@ -391,7 +501,8 @@ CREATE VIEW streamx.stat_streams AS
              LEFT JOIN streamx.view_streams v ON v.reader OPERATOR(pg_catalog.=) r.reader
              WHERE r.stream OPERATOR(pg_catalog.=) s.stream) n,
     LATERAL (SELECT pg_catalog.count(DISTINCT q."partition") AS partitions,
-                    pg_catalog.sum(q.lag)::bigint AS lag,
+                    CASE WHEN pg_catalog.bool_and(q.lag IS NOT NULL)
+                         THEN pg_catalog.sum(q.lag)::bigint END AS lag,
                     CASE WHEN pg_catalog.bool_and(q.watermark IS NOT NULL)
                          THEN pg_catalog.min(q.watermark) END AS watermark
              FROM streamx.stat_partitions q
@@ -399,6 +510,8 @@ CREATE VIEW streamx.stat_streams AS
     LATERAL (SELECT pg_catalog.sum(t.rows)::bigint AS rows,
                     pg_catalog.sum(t.batches)::bigint AS batches,
                     pg_catalog.sum(t.late_rows)::bigint AS late_rows,
+                    pg_catalog.sum(t.partly_late_rows)::bigint AS partly_late_rows,
+                    pg_catalog.sum(t.rows_in_no_window)::bigint AS rows_in_no_window,
                     pg_catalog.sum(t.dead_letters)::bigint AS dead_letters,
                     pg_catalog.max(t.last_batch_time) AS last_batch_time
              FROM streamx.activity('reader') t
@@ -407,7 +520,12 @@ CREATE VIEW streamx.stat_streams AS
     WHERE pg_catalog.pg_has_role('pg_monitor', 'USAGE')
        OR pg_catalog.pg_has_role(c.relowner, 'USAGE');
 COMMENT ON VIEW streamx.stat_streams IS 'how far each stream is, what was refused, and the last error';
+COMMENT ON COLUMN streamx.stat_streams.lag IS 'of all readers and partitions together; NULL while one is unknown, or without a topic';
 COMMENT ON COLUMN streamx.stat_streams.watermark IS 'the least of its readers';
+COMMENT ON COLUMN streamx.stat_streams.rows IS 'rows read, by each reader';
+COMMENT ON COLUMN streamx.stat_streams.late_rows IS 'rows that a view refused for all of their windows, once for each view';
+COMMENT ON COLUMN streamx.stat_streams.partly_late_rows IS 'rows that count in some windows of a view and not in others, once for each view';
+COMMENT ON COLUMN streamx.stat_streams.rows_in_no_window IS 'rows between the windows of a hop whose slide is longer than its size, once for each view';
 GRANT SELECT ON streamx.stat_streams TO PUBLIC;
 
 CREATE VIEW streamx.stat_views AS
@@ -418,7 +536,8 @@ CREATE VIEW streamx.stat_views AS
                 WHEN p.at_end THEN 'caught up'
                 ELSE 'catching up' END AS state,
            p.lag, p.watermark,
-           a.rows, a.late_rows, a.dead_letters, t.last_batch_time,
+           a.rows, a.late_rows, a.partly_late_rows, a.rows_in_no_window, a.dead_letters,
+           t.last_batch_time,
            CASE WHEN a.last_error_time OPERATOR(pg_catalog.>=) t.last_error_time
                   OR t.last_error_time IS NULL
                 THEN a.last_error ELSE t.last_error END AS last_error,
@@ -434,9 +553,9 @@ CREATE VIEW streamx.stat_views AS
     LEFT JOIN streamx.activity('view') a ON a.id OPERATOR(pg_catalog.=) v.view::oid::bigint
     LEFT JOIN streamx.activity('reader') t ON t.id OPERATOR(pg_catalog.=) l.reader,
     LATERAL (SELECT pg_catalog.max(q.watermark) AS watermark,
-                    COALESCE(pg_catalog.sum(e.end_offset OPERATOR(pg_catalog.-) q.next_offset)
-                        FILTER (WHERE e.end_offset OPERATOR(pg_catalog.>) q.next_offset),
-                        0)::bigint AS lag,
+                    CASE WHEN pg_catalog.bool_and(e.end_offset IS NOT NULL)
+                         THEN pg_catalog.sum(GREATEST(e.end_offset OPERATOR(pg_catalog.-)
+                                                      q.next_offset, 0))::bigint END AS lag,
                     pg_catalog.bool_and(COALESCE(e.at_end, false)) AS at_end
              FROM streamx.progress q
              LEFT JOIN streamx.activity('partition') e
@@ -446,6 +565,11 @@ CREATE VIEW streamx.stat_views AS
     WHERE pg_catalog.pg_has_role('pg_monitor', 'USAGE')
        OR pg_catalog.pg_has_role(c.relowner, 'USAGE');
 COMMENT ON VIEW streamx.stat_views IS 'how far each continuous view is, what it refused, and its last error';
+COMMENT ON COLUMN streamx.stat_views.lag IS 'of all partitions together; NULL while one is unknown, or without a topic';
+COMMENT ON COLUMN streamx.stat_views.rows IS 'rows that came in time for some window, before WHERE; those of partly_late_rows, too';
+COMMENT ON COLUMN streamx.stat_views.late_rows IS 'rows that were refused by all of their windows';
+COMMENT ON COLUMN streamx.stat_views.partly_late_rows IS 'rows that were refused by some windows and count in later ones';
+COMMENT ON COLUMN streamx.stat_views.rows_in_no_window IS 'rows between the windows of a hop whose slide is longer than its size, before WHERE: neither late nor counted';
 GRANT SELECT ON streamx.stat_views TO PUBLIC;
 
 -- Skipped offsets --------------------------------------------------------------
@@ -490,3 +614,4 @@ SELECT pg_catalog.pg_extension_config_dump('streamx_internal.dead_letter_id_seq'
 SELECT pg_catalog.pg_extension_config_dump('streamx_internal.late_row', '');
 SELECT pg_catalog.pg_extension_config_dump('streamx_internal.late_row_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('streamx_internal.skip', '');
+SELECT pg_catalog.pg_extension_config_dump('streamx_internal.removal', '');

@@ -48,6 +48,10 @@ static void prepare_agg_state(SxAggregate *aggregate, Aggref *aggref, MemoryCont
 static void prepare_functions(SxAggregate *aggregate, const Aggref *aggref, Oid *argtypes);
 static FunctionCallInfo prepare_call(SxAggregate *aggregate, Oid function, Expr *call, int nargs,
 									 Oid collation, FmgrInfo *flinfo);
+static bool combine_strictly(const SxAggregate *aggregate, Datum left, bool left_is_null,
+							 Datum right, bool right_is_null, Datum *result, bool *is_null);
+static Datum combine_loaded(SxAggregate *aggregate, Datum state, bool state_is_null, Datum right,
+							bool right_is_null, bool *is_null);
 static Datum load_state(SxAggregate *aggregate, Datum state, bool *is_null);
 static Datum call_combine(SxAggregate *aggregate, Datum left, bool left_is_null, Datum right,
 						  bool right_is_null, bool *is_null);
@@ -143,33 +147,32 @@ sx_aggregate_combine(SxAggregate *aggregate, Datum state, bool state_is_null, Da
 					 bool delta_is_null, bool *is_null)
 {
 	Datum result;
-	bool is_strict = aggregate->trans.transfn.fn_strict;
 
 	aggregate->aggregate_context.ecxt_per_tuple_memory = CurrentMemoryContext;
-
-	if (is_strict && (delta_is_null || state_is_null))
-	{
-		/* a state that never had a value takes the first; one that became NULL remains so */
-		bool takes_delta = state_is_null && !delta_is_null && !aggregate->lookup.has_initial_value;
-
-		*is_null = takes_delta ? false : state_is_null;
-		return takes_delta ? delta : state;
-	}
-
-	state = load_state(aggregate, state, &state_is_null);
+	if (combine_strictly(aggregate, state, state_is_null, delta, delta_is_null, &result, is_null))
+		return result;
 	if (aggregate->is_internal)
 		delta = call_deserialise(aggregate, delta, &delta_is_null);
-	result = call_combine(aggregate, state, state_is_null, delta, delta_is_null, is_null);
+	return combine_loaded(aggregate, state, state_is_null, delta, delta_is_null, is_null);
+}
+
+Datum
+sx_aggregate_combine_stored(SxAggregate *aggregate, Datum left, bool left_is_null, Datum right,
+							bool right_is_null, bool *is_null)
+{
+	const SxAggregateLookup *lookup = &aggregate->lookup;
+	Datum result;
+
+	aggregate->aggregate_context.ecxt_per_tuple_memory = CurrentMemoryContext;
+	if (combine_strictly(aggregate, left, left_is_null, right, right_is_null, &result, is_null))
+		return result;
 	if (aggregate->is_internal)
 	{
-		result = call_serialise(aggregate, result, is_null);
-		if (!*is_null)
-			result = sx_state_wrap(&aggregate->lookup.header, result);
+		if (!right_is_null)
+			right = sx_state_unwrap(&lookup->header, right, lookup->aggfnoid);
+		right = call_deserialise(aggregate, right, &right_is_null);
 	}
-	else if (!*is_null)
-		result = flatten(aggregate, result);
-	return run_callbacks(aggregate, result, *is_null, aggregate->lookup.transition_by_value,
-						 aggregate->is_internal ? -1 : aggregate->lookup.transition_length);
+	return combine_loaded(aggregate, left, left_is_null, right, right_is_null, is_null);
 }
 
 Datum
@@ -277,6 +280,43 @@ prepare_call(SxAggregate *aggregate, Oid function, Expr *call, int nargs, Oid co
 }
 
 /* Calling */
+
+/* With a strict combine function a NULL on either side decides, without a call: then true. */
+static bool
+combine_strictly(const SxAggregate *aggregate, Datum left, bool left_is_null, Datum right,
+				 bool right_is_null, Datum *result, bool *is_null)
+{
+	bool takes_right;
+
+	if (!aggregate->trans.transfn.fn_strict || !(left_is_null || right_is_null))
+		return false;
+	/* a state that never had a value takes the first; one that became NULL remains so */
+	takes_right = left_is_null && !right_is_null && !aggregate->lookup.has_initial_value;
+	*result = takes_right ? right : left;
+	*is_null = takes_right ? false : left_is_null;
+	return true;
+}
+
+/* A stored state combined with a transition value, as a stored state. */
+static Datum
+combine_loaded(SxAggregate *aggregate, Datum state, bool state_is_null, Datum right,
+			   bool right_is_null, bool *is_null)
+{
+	Datum result;
+
+	state = load_state(aggregate, state, &state_is_null);
+	result = call_combine(aggregate, state, state_is_null, right, right_is_null, is_null);
+	if (aggregate->is_internal)
+	{
+		result = call_serialise(aggregate, result, is_null);
+		if (!*is_null)
+			result = sx_state_wrap(&aggregate->lookup.header, result);
+	}
+	else if (!*is_null)
+		result = flatten(aggregate, result);
+	return run_callbacks(aggregate, result, *is_null, aggregate->lookup.transition_by_value,
+						 aggregate->is_internal ? -1 : aggregate->lookup.transition_length);
+}
 
 /*
  * A stored state as a transition value in the current memory context.

@@ -60,6 +60,10 @@ extern Oid sx_aggregate_final_function(const SxAggregate *aggregate);
 extern Datum sx_aggregate_combine(SxAggregate *aggregate, Datum state, bool state_is_null,
 								  Datum delta, bool delta_is_null, bool *is_null);
 
+/* The combination of two stored states, as above. */
+extern Datum sx_aggregate_combine_stored(SxAggregate *aggregate, Datum left, bool left_is_null,
+										 Datum right, bool right_is_null, bool *is_null);
+
 /* A delta as a stored state: native as it is, bytea with the header in front. */
 extern Datum sx_aggregate_store(SxAggregate *aggregate, Datum delta, bool delta_is_null);
 

@@ -3,15 +3,11 @@
  *	  The marked scan of a micro-batch: hands out chosen rows.
  *
  * This runs once per event and view, so it only copies Datums that the batch
- * keeps alive.  A row's index travels in its ctid.
+ * keeps alive.  A row's place travels in its ctid.
  */
 #include "compat.h"
 
 #include "batch/scan_kind.h"
-#include "storage/itemptr.h"
-
-/* Line pointers a block of our ctids has; any number that fits an offset. */
-#define ROWS_PER_BLOCK 1024
 
 typedef struct BatchScan
 {
@@ -61,20 +57,12 @@ batch_scan_next(SxScan *scan)
 		return ExecClearTuple(scan->slot);
 
 	row = state->rows ? state->rows[state->position] : state->position;
-	state->position++;
 	Assert(row >= 0 && row < scan->input->batch->nrows);
 
 	start = (size_t) row * state->width;
 	sx_scan_store(scan, state->values + start, state->isnull + start);
-	ItemPointerSet(&scan->slot->tts_tid, row / ROWS_PER_BLOCK, row % ROWS_PER_BLOCK + 1);
+	sx_scan_set_place(scan->slot, state->position++);
 	return scan->slot;
-}
-
-int
-sx_scan_row_of_ctid(ItemPointer ctid)
-{
-	return (int) (ItemPointerGetBlockNumberNoCheck(ctid) * ROWS_PER_BLOCK +
-				  ItemPointerGetOffsetNumberNoCheck(ctid) - 1);
 }
 
 static void

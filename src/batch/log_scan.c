@@ -40,6 +40,7 @@ typedef struct LogScan
 	int range; /* of the input's ranges, the next one; of a SELECT, 1 when it has begun */
 	bool is_in_range;
 	int64 expected; /* in a range: the next offset, when none is missing */
+	int exclusion;	/* the row's place among them, or -1 */
 	Datum *values;	/* one row, deformed */
 	bool *isnull;
 } LogScan;
@@ -61,6 +62,7 @@ log_scan_begin(SxScan *scan)
 	check_retained(scan->stream, log);
 	state->log = table_open(log, AccessShareLock);
 	state->index = index_open(sx_log_index(state->log), AccessShareLock);
+	state->exclusion = -1;
 	state->index_scan = sx_index_beginscan(state->log, state->index, snapshot, 2);
 	state->log_slot = table_slot_create(state->log, NULL);
 	state->values = palloc(sizeof(Datum) * Max(scan->stream->ncolumns, 1));
@@ -95,7 +97,9 @@ log_scan_next(SxScan *scan)
 		if (scan->input && !is_wanted(state))
 			continue;
 		deform_row(state);
-		return sx_scan_store(scan, state->values, state->isnull);
+		sx_scan_store(scan, state->values, state->isnull);
+		sx_scan_set_place(scan->slot, state->exclusion);
+		return scan->slot;
 	}
 }
 
@@ -159,7 +163,8 @@ is_wanted(LogScan *state)
 
 	check_complete(state, offset);
 	state->expected = offset + 1;
-	return !sx_scan_is_excluded(state->scan.input, LOG_PARTITION, offset);
+	state->exclusion = sx_scan_find_exclusion(state->scan.input, LOG_PARTITION, offset);
+	return !sx_scan_leaves_out(state->scan.input, state->exclusion);
 }
 
 /*

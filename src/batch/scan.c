@@ -21,6 +21,9 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
+/* Line pointers a block of our ctids has; any number that fits an offset. */
+#define PLACES_PER_BLOCK 1024
+
 /* Input for the marked scan that starts next. */
 static const SxScanInput *given_input = NULL;
 
@@ -221,11 +224,33 @@ compare_exclusions(const void *a, const void *b)
 	return (left->offset > right->offset) - (left->offset < right->offset);
 }
 
-bool
-sx_scan_is_excluded(const SxScanInput *input, int32 partition, int64 offset)
+int
+sx_scan_find_exclusion(const SxScanInput *input, int32 partition, int64 offset)
 {
 	SxScanExclusion key = {.partition = partition, .offset = offset};
+	const SxScanExclusion *found;
 
-	return input->nexclusions > 0 && bsearch(&key, input->exclusions, input->nexclusions,
-											 sizeof(SxScanExclusion), compare_exclusions) != NULL;
+	if (input->nexclusions == 0)
+		return -1;
+	found = bsearch(&key, input->exclusions, input->nexclusions, sizeof(SxScanExclusion),
+					compare_exclusions);
+	return found ? (int) (found - input->exclusions) : -1;
+}
+
+void
+sx_scan_set_place(TupleTableSlot *slot, int place)
+{
+	if (place < 0)
+		ItemPointerSetInvalid(&slot->tts_tid);
+	else
+		ItemPointerSet(&slot->tts_tid, place / PLACES_PER_BLOCK, place % PLACES_PER_BLOCK + 1);
+}
+
+int
+sx_scan_place_of_ctid(ItemPointer ctid)
+{
+	if (!ItemPointerIsValid(ctid))
+		return -1;
+	return (int) (ItemPointerGetBlockNumber(ctid) * PLACES_PER_BLOCK +
+				  ItemPointerGetOffsetNumber(ctid) - 1);
 }

@@ -27,18 +27,23 @@ typedef struct SxScanExclusion
 {
 	int32 partition;
 	int64 offset;
+	int64
+		refused_through; /* the windows that end by then refused it; DT_NOEND: all of it is left out */
 } SxScanExclusion;
 
 typedef struct SxScanInput
 {
 	Oid stream; /* the scan's relation must be this one */
 
-	/* rows of a batch, by index, in this order; the row's ctid encodes its index */
+	/* rows of a batch, by index, in this order; a row's ctid encodes its place in rows */
 	const SxBatch *batch; /* NULL: the ranges below */
 	const int *rows;
 	int nrows;
 
-	/* or: messages of the topic (or of the log), read again */
+	/*
+	 * or: messages of the topic (or of the log), read again; the ctid of a row that only some
+	 * windows refused encodes its place in exclusions, that of others is invalid
+	 */
 	const SxScanRange *ranges;
 	int nranges;
 	const SxScanExclusion *exclusions; /* sorted by partition, offset */
@@ -52,7 +57,7 @@ extern void sx_scan_give(const SxScanInput *input);
 struct PlannedStmt;
 extern int sx_scan_mark(struct PlannedStmt *plan, Oid stream);
 
-/* The row index that a marked scan put into a ctid. */
-extern int sx_scan_row_of_ctid(ItemPointer ctid);
+/* The place that a marked scan put into a ctid; -1: none. */
+extern int sx_scan_place_of_ctid(ItemPointer ctid);
 
 #endif

@@ -60,8 +60,18 @@ extern const SxScanKind sx_log_scan;
 /* The needed columns as a set of attnums, in the current memory context. */
 extern Bitmapset *sx_scan_columns(const SxScan *scan);
 
-/* Whether a marked scan is not to hand out this message or row. */
-extern bool sx_scan_is_excluded(const SxScanInput *input, int32 partition, int64 offset);
+/* What a marked scan is to do with a message: its place in exclusions; -1: it is not there. */
+extern int sx_scan_find_exclusion(const SxScanInput *input, int32 partition, int64 offset);
+
+/* Whether an exclusion's whole row is not to be handed out. */
+static inline bool
+sx_scan_leaves_out(const SxScanInput *input, int exclusion)
+{
+	return exclusion >= 0 && input->exclusions[exclusion].refused_through == DT_NOEND;
+}
+
+/* Put a place (-1: none) into the ctid of the row that is handed out next. */
+extern void sx_scan_set_place(TupleTableSlot *slot, int place);
 
 /*
  * Hand out a row: copy the needed columns into the slot.  The others stay NULL,

@@ -66,6 +66,14 @@ topic_scan_begin(SxScan *scan)
 	MemoryContextSwitchTo(old);
 }
 
+/* For verify: which windows refused the row. */
+static void
+set_place(SxScan *scan, const SxRowOrigin *origin)
+{
+	sx_scan_set_place(scan->slot,
+					  sx_scan_find_exclusion(scan->input, origin->partition, origin->offset));
+}
+
 static TupleTableSlot *
 topic_scan_next(SxScan *scan)
 {
@@ -81,10 +89,15 @@ topic_scan_next(SxScan *scan)
 			size_t first = (size_t) row * scan->stream->ncolumns;
 			const SxRowError *error = NULL;
 
-			if (likely(batch->nerrors == 0) ||
-				sx_batch_row_is_good(batch, row, state->columns, &error))
-				return sx_scan_store(scan, batch->values + first, batch->isnull + first);
-			note_refused(state, row, error);
+			if (batch->nerrors > 0 && !sx_batch_row_is_good(batch, row, state->columns, &error))
+			{
+				note_refused(state, row, error);
+				continue;
+			}
+			sx_scan_store(scan, batch->values + first, batch->isnull + first);
+			if (scan->input)
+				set_place(scan, &batch->origin[row]);
+			return scan->slot;
 		}
 		if (!next_chunk(state))
 			return ExecClearTuple(scan->slot);
@@ -163,7 +176,9 @@ drop_excluded(const SxScanInput *input, SxMessage *messages, int count)
 		return count;
 	for (i = 0; i < count; i++)
 	{
-		if (!sx_scan_is_excluded(input, messages[i].partition, messages[i].offset))
+		int exclusion = sx_scan_find_exclusion(input, messages[i].partition, messages[i].offset);
+
+		if (!sx_scan_leaves_out(input, exclusion))
 			messages[kept++] = messages[i];
 	}
 	return kept;

@@ -30,9 +30,7 @@ typedef struct PendingCount
 	SxActivityKind kind;
 	uint32 id;
 	Oid relation;
-	int64 rows;
-	int64 late_rows;
-	int64 dead_letters;
+	SxActivityCounts counts;
 } PendingCount;
 
 static HTAB *entries = NULL;
@@ -89,6 +87,16 @@ entry_of(SxActivityKind kind, uint32 id, int32 partition, Oid relation)
 	return entry;
 }
 
+void
+sx_activity_add(SxActivityCounts *sum, const SxActivityCounts *counts)
+{
+	sum->rows += counts->rows;
+	sum->late_rows += counts->late_rows;
+	sum->partly_late_rows += counts->partly_late_rows;
+	sum->no_window_rows += counts->no_window_rows;
+	sum->dead_letters += counts->dead_letters;
+}
+
 static void
 add_pending(void)
 {
@@ -103,9 +111,7 @@ add_pending(void)
 
 		if (entry == NULL)
 			continue;
-		entry->rows += count->rows;
-		entry->late_rows += count->late_rows;
-		entry->dead_letters += count->dead_letters;
+		sx_activity_add(&entry->counts, &count->counts);
 		entry->batches++;
 		entry->failures = 0;
 		entry->last_batch_at = now;
@@ -135,8 +141,7 @@ sx_activity_init(void)
 }
 
 void
-sx_activity_count(SxActivityKind kind, uint32 id, Oid relation, int64 rows, int64 late_rows,
-				  int64 dead_letters)
+sx_activity_count(SxActivityKind kind, uint32 id, Oid relation, const SxActivityCounts *counts)
 {
 	MemoryContext old;
 	PendingCount *count;
@@ -145,7 +150,7 @@ sx_activity_count(SxActivityKind kind, uint32 id, Oid relation, int64 rows, int6
 		return;
 	old = MemoryContextSwitchTo(TopTransactionContext);
 	count = palloc(sizeof(PendingCount));
-	*count = (PendingCount){kind, id, relation, rows, late_rows, dead_letters};
+	*count = (PendingCount){kind, id, relation, *counts};
 	pending = lappend(pending, count);
 	MemoryContextSwitchTo(old);
 }

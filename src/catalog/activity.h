@@ -37,14 +37,22 @@ typedef struct SxActivityKey
 	int32 partition; /* 0 unless the kind is PARTITION */
 } SxActivityKey;
 
+/* What became of rows, since the server started or in one batch. */
+typedef struct SxActivityCounts
+{
+	int64 rows;		 /* of a reader: read; of a view: in time for some window, before WHERE */
+	int64 late_rows; /* refused by all of their windows */
+	int64 partly_late_rows; /* refused by some windows, counted in later ones: in rows, too */
+	int64 no_window_rows;	/* in no window at all: neither late nor counted */
+	int64 dead_letters;
+} SxActivityCounts;
+
 typedef struct SxActivity
 {
 	SxActivityKey key;
 	Oid relation; /* stream or view: its owner may see the entry */
-	int64 rows;
+	SxActivityCounts counts;
 	int64 batches;
-	int64 late_rows;
-	int64 dead_letters;
 	int64 failures; /* in a row: 0 when the last try went well */
 	TimestampTz last_batch_at;
 
@@ -63,8 +71,11 @@ extern void sx_activity_init(void);
  * Count a batch of a view, or of a reader of stream relation, when the current
  * transaction commits.  It then has no failures; the last error stays to be read.
  */
-extern void sx_activity_count(SxActivityKind kind, uint32 id, Oid relation, int64 rows,
-							  int64 late_rows, int64 dead_letters);
+extern void
+sx_activity_count(SxActivityKind kind, uint32 id, Oid relation, const SxActivityCounts *counts);
+
+/* *sum += *counts, for whoever gathers what sx_activity_count is then given. */
+extern void sx_activity_add(SxActivityCounts *sum, const SxActivityCounts *counts);
 
 /* A view's, or reader's, work failed; seen at once, whatever becomes of the transaction. */
 extern void

@@ -25,12 +25,14 @@ sx_catalog_forget_view(Oid view)
 	static const char *const statements[] = {
 		"DELETE FROM streamx_internal.dead_letter WHERE view = $1",
 		"DELETE FROM streamx_internal.late_row WHERE view = $1",
+		"DELETE FROM streamx_internal.removal WHERE view = $1",
 		"WITH gone AS (DELETE FROM streamx.view_streams WHERE view = $1 RETURNING reader) "
 		"DELETE FROM streamx.readers AS r USING gone AS g WHERE r.reader = g.reader AND r.topic <> "
 		"'' "
 		"AND NOT EXISTS (SELECT FROM streamx.view_streams AS v "
 		"WHERE v.reader = r.reader AND v.view <> $1)",
-		"DELETE FROM streamx.views WHERE view = $1", NULL};
+		"DELETE FROM streamx.views WHERE view = $1",
+		NULL};
 
 	forget("SELECT FROM streamx.views WHERE view = $1", statements, view);
 }
@@ -73,7 +75,8 @@ catalog_is_whole(void)
 	return sx_extension_exists() && is_there("streamx", "streams") &&
 		   is_there("streamx", "readers") && is_there("streamx", "progress") &&
 		   is_there("streamx", "views") && is_there("streamx", "view_streams") &&
-		   is_there("streamx_internal", "dead_letter") && is_there("streamx_internal", "late_row");
+		   is_there("streamx_internal", "dead_letter") &&
+		   is_there("streamx_internal", "late_row") && is_there("streamx_internal", "removal");
 }
 
 static bool

@@ -8,8 +8,8 @@
 #include "compat.h"
 
 /*
- * Remove a view from the catalog: its rows in views and view_streams, its
- * refused rows, and the readers of topics on which no other view hangs (the one
+ * Remove a view from the catalog: its rows in views, view_streams and removal,
+ * its refused rows, and the readers of topics on which no other view hangs (the one
  * reader of a stream without Kafka stays).
  */
 extern void sx_catalog_forget_view(Oid view);

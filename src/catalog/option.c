@@ -72,7 +72,7 @@ static const Option options_table[] = {
 	{"timestamp_format", SX_OPTION_STREAM, KIND_CHOICE, timestamp_formats},
 	{"watermark_delay", SX_OPTION_STREAM, KIND_INTERVAL},
 	{"idle_timeout", SX_OPTION_STREAM, KIND_INTERVAL_OR_OFF},
-	{"idle_advance", SX_OPTION_STREAM, KIND_LATER},
+	{"idle_advance", SX_OPTION_STREAM, KIND_BOOL},
 	{"max_future", SX_OPTION_STREAM, KIND_INTERVAL},
 	{"on_error", SX_OPTION_STREAM, KIND_CHOICE, error_policies},
 	{"on_gap", SX_OPTION_STREAM, KIND_CHOICE, gap_policies},
@@ -84,8 +84,8 @@ static const Option options_table[] = {
 	{"allowed_lateness", SX_OPTION_VIEW, KIND_INTERVAL},
 	{"late_rows", SX_OPTION_VIEW, KIND_CHOICE, late_policies},
 	{"start", SX_OPTION_VIEW, KIND_START},
-	{"retention", SX_OPTION_VIEW, KIND_LATER},
-	{"refused_retention", SX_OPTION_VIEW, KIND_LATER},
+	{"retention", SX_OPTION_VIEW, KIND_INTERVAL},
+	{"refused_retention", SX_OPTION_VIEW, KIND_INTERVAL},
 };
 
 #define MAX_TOPIC_LENGTH 249

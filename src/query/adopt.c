@@ -66,12 +66,18 @@ streamx_adopt_stream(PG_FUNCTION_ARGS)
 Datum
 streamx_adopt_view(PG_FUNCTION_ARGS)
 {
-	static const char *const columns[] = {"state", "definition_view", "delta_view", "rows_view"};
+	static const char *const columns[] = {"state", "definition_view", "delta_view", "rows_view",
+										  "windows"};
 	HeapTuple row = new_row(fcinfo);
 	Oid view = relation_column(fcinfo, row, "view");
 
 	for (int i = 0; i < lengthof(columns); i++)
-		adopt(relation_column(fcinfo, row, columns[i]), view);
+	{
+		Oid relation = relation_column(fcinfo, row, columns[i]);
+
+		if (OidIsValid(relation))
+			adopt(relation, view);
+	}
 	CacheInvalidateRelcacheByRelid(view);
 	PG_RETURN_POINTER(row);
 }

@@ -37,6 +37,7 @@
 
 #include "aggregate/transition.h"
 #include "query/analyze.h"
+#include "query/window_call.h"
 
 typedef struct Walk
 {
@@ -144,9 +145,9 @@ mention_of(Walk *walk, Oid relid, int count)
 	return mention.location;
 }
 
-/* The first expression that is a window function, or returns a set. */
+/* The first expression that is a window function with OVER; or returns a set, and is no window of ours. */
 static bool
-find_window_function(Node *node, Node **found)
+find_over_function(Node *node, Node **found)
 {
 	if (node == NULL)
 		return false;
@@ -155,13 +156,15 @@ find_window_function(Node *node, Node **found)
 		*found = node;
 		return true;
 	}
-	return expression_tree_walker(node, find_window_function, (void *) found);
+	return expression_tree_walker(node, find_over_function, (void *) found);
 }
 
 static bool
 find_set_returning(Node *node, Node **found)
 {
 	if (node == NULL)
+		return false;
+	if (sx_window_call_is(node))
 		return false;
 	if ((IsA(node, FuncExpr) && ((FuncExpr *) node)->funcretset) ||
 		(IsA(node, OpExpr) && ((OpExpr *) node)->opretset))
@@ -215,17 +218,14 @@ check_clauses(Walk *walk, Query *query)
 			   "Define one continuous view for each grouping.");
 	if (query->hasWindowFuncs)
 	{
-		(void) find_window_function((Node *) query->targetList, &found);
+		(void) find_over_function((Node *) query->targetList, &found);
 		refuse(walk, found, "window functions with OVER cannot be maintained continuously",
 			   when_reading);
 	}
-	if (query->hasTargetSRFs)
-	{
-		(void) find_set_returning((Node *) query->targetList, &found);
+	if (query->hasTargetSRFs && find_set_returning((Node *) query->targetList, &found))
 		refuse(walk, found,
 			   "set-returning functions in the select list cannot be maintained continuously",
 			   "Put the function into FROM with LATERAL.");
-	}
 	if (query->hasDistinctOn || query->distinctClause)
 		refuse(walk, (Node *) query->targetList,
 			   "SELECT DISTINCT cannot be maintained continuously yet",
@@ -479,87 +479,6 @@ check_expressions(Node *node, Walk *walk)
 	return expression_tree_walker(node, check_expressions, walk);
 }
 
-/* Is this function one of ours, with this name, wherever the extension lives? */
-static bool
-is_our_function(Oid funcid, const char *name)
-{
-	char *funcname = get_func_name(funcid);
-
-	return funcname && strcmp(funcname, name) == 0 &&
-		   getExtensionOfObject(ProcedureRelationId, funcid) == get_extension_oid("streamx", true);
-}
-
-static bool
-find_window_call(Node *node, void *context)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, FuncExpr) && is_our_function(((FuncExpr *) node)->funcid, "tumble"))
-	{
-		*(Node **) context = node;
-		return true;
-	}
-	return expression_tree_walker(node, find_window_call, context);
-}
-
-static Const *
-constant_argument(Walk *walk, List *args, int index)
-{
-	Node *arg = list_nth(args, index);
-
-	if (!IsA(arg, Const) || ((Const *) arg)->constisnull)
-		refuse(walk, arg, "size and alignment of a window must be constants",
-			   "Give a literal, for example tumble(ts, '5 minutes').");
-	return (Const *) arg;
-}
-
-/* The arguments of a call: named ones in place, defaults filled in, constants computed. */
-static List *
-simple_arguments(FuncExpr *call)
-{
-	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(call->funcid));
-	List *args;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for function %u", call->funcid);
-	args = expand_function_arguments(copyObject(call->args), false, call->funcresulttype, tuple);
-	ReleaseSysCache(tuple);
-	return (List *) eval_const_expressions(NULL, (Node *) args);
-}
-
-/* Take tumble(ts, size, origin, timezone) apart. */
-static void
-analyze_window(Walk *walk, SxGroupKey *key)
-{
-	SxDefinition *definition = walk->definition;
-	const SxStream *stream = definition->stream;
-	List *args = simple_arguments((FuncExpr *) key->expr);
-	Var *time = linitial(args);
-	ParseCallbackState errors;
-	const char *timezone;
-
-	if (!IsA(time, Var) || time->varno != definition->stream_rti || time->varlevelsup != 0)
-		refuse(walk, (Node *) key->expr, "the time of a window must be a column of the stream",
-			   "Declare the column with the type and path that you need.");
-	if (stream->event_time != 0 && time->varattno != stream->event_time)
-		refuse(walk, (Node *) time,
-			   psprintf("the time of a window must be the stream's event_time column \"%s\"",
-						stream->columns[stream->event_time - 1].name),
-			   "Use that column, or a stream without option event_time.");
-
-	definition->window_key = key;
-	definition->window_time = time;
-	definition->window_size = constant_argument(walk, args, 1);
-	definition->window_origin = constant_argument(walk, args, 2);
-	timezone = TextDatumGetCString(constant_argument(walk, args, 3)->constvalue);
-	setup_parser_errposition_callback(&errors, walk->pstate, exprLocation((Node *) key->expr));
-	sx_window_check_timezone(DatumGetIntervalP(definition->window_size->constvalue), timezone);
-	sx_window_make(SX_WINDOW_TUMBLE, DatumGetIntervalP(definition->window_size->constvalue),
-				   DatumGetTimestampTz(definition->window_origin->constvalue), true,
-				   &definition->window);
-	cancel_parser_errposition_callback(&errors);
-}
-
 static void
 check_key_type(Walk *walk, Node *expr)
 {
@@ -596,15 +515,16 @@ collect_groups(Walk *walk)
 
 		key->expr = tle->expr;
 		key->sortgroupref = clause->tleSortGroupRef;
-		if (IsA(tle->expr, FuncExpr) && is_our_function(((FuncExpr *) tle->expr)->funcid, "tumble"))
+		if (sx_window_call_is((Node *) tle->expr))
 		{
 			if (definition->window_key)
 				refuse(walk, (Node *) tle->expr, "a continuous view can have only one window",
 					   "Define one continuous view for each window.");
-			analyze_window(walk, key);
+			sx_window_call_analyze(walk->pstate, definition, key);
 			continue;
 		}
-		if (find_window_call((Node *) tle->expr, &stray))
+		stray = sx_window_call_find((Node *) tle->expr);
+		if (stray)
 			refuse(walk, stray, "a window must be a GROUP BY expression of its own",
 				   "Write GROUP BY tumble(...), and use expressions over it in the select list.");
 		check_key_type(walk, (Node *) tle->expr);
@@ -616,11 +536,14 @@ collect_groups(Walk *walk)
 							   INDEX_MAX_KEYS - 2)));
 	foreach (lc, query->rtable)
 	{
-		if (find_window_call((Node *) ((RangeTblEntry *) lfirst(lc))->functions, &stray))
-			break;
+		stray = sx_window_call_find((Node *) ((RangeTblEntry *) lfirst(lc))->functions);
+		if (stray)
+			refuse(walk, stray, "a window cannot be a relation in FROM of a continuous view",
+				   "Write SELECT hop(...) ... GROUP BY 1.");
 	}
-	if (stray || find_window_call((Node *) query->jointree, &stray))
-		refuse(walk, stray, "windows cannot be used in FROM and WHERE of a continuous view",
+	stray = sx_window_call_find((Node *) query->jointree);
+	if (stray)
+		refuse(walk, stray, "windows cannot be used in WHERE and ON of a continuous view",
 			   "Use conditions on the event time.");
 }
 
@@ -742,6 +665,9 @@ check_grouped(Node *node, Walk *walk)
 		if (equal(node, ((SxGroupKey *) lfirst(lc))->expr))
 			return false;
 	}
+	if (sx_window_call_is(node))
+		refuse(walk, node, "a window must be a GROUP BY expression of its own",
+			   "Write GROUP BY tumble(...), and use expressions over it in the select list.");
 	if (IsA(node, Var))
 		ereport(ERROR,
 				(errcode(ERRCODE_GROUPING_ERROR),

@@ -26,11 +26,13 @@ typedef struct SxDefinition
 	List *keys;				/* SxGroupKey *, without the window */
 	SxGroupKey *window_key; /* NULL: no window */
 	SxWindow window;
-	Var *window_time;	  /* the window's time argument */
-	Const *window_size;	  /* interval */
-	Const *window_origin; /* timestamp(tz) */
-	List *aggregates;	  /* Aggrefs of target list and HAVING, one of those that share a state */
-	bool has_joins;		  /* other relations than the stream */
+	Var *window_time;		/* the window's time argument */
+	Const *window_size;		/* interval */
+	Const *window_step;		/* interval; NULL: the kind has none */
+	Const *window_origin;	/* timestamp(tz); NULL: the default */
+	Const *window_timezone; /* text; NULL: the kind has none */
+	List *aggregates;		/* Aggrefs of target list and HAVING, one of those that share a state */
+	bool has_joins;			/* other relations than the stream */
 } SxDefinition;
 
 /*

@@ -3,7 +3,9 @@
  *	  One micro-batch into all views of a reader.
  *
  *      bad rows -> dead letters
- *      for each view:  late rows -> late_rows,  the others -> delta -> merge
+ *      for each view:  rows on time      -> delta -> merge
+ *                      partly late rows  -> delta -> merge (from_window),  late_rows
+ *                      late rows         -> late_rows (a session's: or merge)
  *      event times, watermark
  *
  * In the ordinary run a failing view fails the batch; the caller aborts and
@@ -25,30 +27,40 @@
 #include "query/attach.h"
 #include "query/late.h"
 #include "query/merge.h"
+#include "query/retention.h"
 #include "query/run.h"
+#include "query/session.h"
 #include "query/sql.h"
 #include "query/view.h"
 #include "window/watermark.h"
 
-/* One view's careful run. */
-typedef struct Careful
+/* One view's share of a batch. */
+typedef struct Share
 {
 	const SxView *view;
 	SxReader *reader;
 	SxBatch *batch;
+	SxSelection selection;
 	SxApplyCounts *counts;
-	int *good; /* rows that have passed a probe; NULL: rows are merged at once */
-	int ngood;
-} Careful;
+
+	/* of a careful run: */
+	SxTimeliness timeliness; /* of the rows at hand */
+	bool is_probe;			 /* rows are only tried; the good ones are: */
+	SxRows good;
+} Share;
 
 static void refuse_rows(SxReader *reader, SxBatch *batch, SxApplyCounts *counts);
 static void
 refuse_columns(const SxView *view, SxReader *reader, SxBatch *batch, SxApplyCounts *counts);
 static void apply_view(const SxView *view, SxReader *reader, SxBatch *batch, SxApplyCounts *counts);
+static void select_rows(Share *share);
 static bool apply_carefully(Oid view, SxReader *reader, SxBatch *batch, bool is_alone,
 							SxApplyCounts *counts, Oid *paused_view);
-static void run_delta(const SxView *view, const SxBatch *batch, const int *rows, int nrows,
-					  SxApplyCounts *counts);
+static void
+run_rows(Share *share, SxTimeliness timeliness, const SxRows *rows, SxApplyCounts *counts);
+static void run_delta(const SxView *view, const SxBatch *batch, const SxRows *rows,
+					  int64 from_window, SxApplyCounts *counts);
+static void add_counts(SxApplyCounts *sum, const SxApplyCounts *counts);
 static void advance(SxReader *reader, const SxBatch *batch);
 
 Bitmapset *
@@ -87,7 +99,7 @@ sx_apply(SxReader *reader, SxBatch *batch, bool is_careful, SxApplyCounts *count
 	List *staying = NIL;
 	ListCell *lc;
 
-	counts->rows += batch->nrows;
+	counts->seen.rows += batch->nrows;
 	refuse_rows(reader, batch, counts);
 	foreach (lc, reader->views)
 	{
@@ -102,13 +114,13 @@ sx_apply(SxReader *reader, SxBatch *batch, bool is_careful, SxApplyCounts *count
 								  &counts->paused_view))
 			continue;
 		staying = lappend_oid(staying, view);
-		counts->late_rows += own.late_rows;
-		counts->dead_letters += own.dead_letters;
-		counts->groups += own.groups;
-		sx_activity_count(SX_ACTIVITY_VIEW, view, view, own.rows, own.late_rows, own.dead_letters);
+		sx_activity_count(SX_ACTIVITY_VIEW, view, view, &own.seen);
+		own.seen.rows = 0;
+		add_counts(counts, &own);
 	}
 	reader->views = staying;
 	advance(reader, batch);
+	sx_retention_apply(reader, counts->groups);
 }
 
 void
@@ -122,7 +134,7 @@ sx_apply_first_row(Oid relid)
 
 	input.batch = &empty;
 	sx_run_begin(view, &saved);
-	dest = sx_merge_receiver(view);
+	dest = sx_merge_receiver(view, DT_NOBEGIN);
 	sx_run(view, sx_sql_select_all(view->delta), &input, dest);
 	dest->rDestroy(dest);
 	sx_run_end(&saved);
@@ -145,7 +157,7 @@ dead_letter(const SxReader *reader, const SxBatch *batch, int row, Oid view, int
 						   .message = message,
 						   .reader = reader->id};
 
-	counts->dead_letters++;
+	counts->seen.dead_letters++;
 	if (batch->stream->on_error == SX_ON_ERROR_SKIP)
 		return;
 	if (source)
@@ -248,39 +260,83 @@ apply_view(const SxView *view, SxReader *reader, SxBatch *batch, SxApplyCounts *
 	MemoryContext context =
 		AllocSetContextCreate(CurrentMemoryContext, "streamx view batch", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
-	SxSelection selection;
+	Share share = {.view = view, .reader = reader, .batch = batch, .counts = counts};
+	const SxSelection *selection = &share.selection;
 	SxRunAs saved;
 	ErrorContextCallback error_context;
 
 	push_view_context(view, &error_context);
-	refuse_columns(view, reader, batch, counts);
-	sx_late_select(view, reader, batch, &selection);
-	counts->rows += selection.nrows;
+	select_rows(&share);
 	sx_run_begin(view, &saved);
-	if (selection.nrows > 0)
-		run_delta(view, batch, selection.rows, selection.nrows, counts);
-	if (selection.nlate > 0)
-		counts->late_rows += sx_late_record(view, reader, batch, &selection);
+	run_rows(&share, SX_ON_TIME, &selection->on_time, counts);
+	run_rows(&share, SX_PARTLY_LATE, &selection->partly_late, counts);
+	run_rows(&share, SX_LATE, &selection->late, counts);
 	sx_run_end(&saved);
 	error_context_stack = error_context.previous;
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 }
 
+/* The view's rows, sorted by their timeliness; bad ones to the dead letters. */
+static void
+select_rows(Share *share)
+{
+	refuse_columns(share->view, share->reader, share->batch, share->counts);
+	sx_late_select(share->view, share->reader, share->batch, &share->selection);
+	share->counts->seen.no_window_rows += share->selection.no_window;
+}
+
+/* Rows of one timeliness, into the state or to the late rows. */
+static void
+run_rows(Share *share, SxTimeliness timeliness, const SxRows *rows, SxApplyCounts *counts)
+{
+	const SxView *view = share->view;
+	bool is_late = timeliness == SX_LATE;
+	int late = 0;
+	int64 groups = 0;
+
+	if (rows->count == 0)
+		return;
+	if (!is_late)
+		run_delta(view, share->batch, rows,
+				  timeliness == SX_ON_TIME ? DT_NOBEGIN : share->selection.from_window, counts);
+	if (timeliness == SX_PARTLY_LATE)
+		counts->seen.partly_late_rows +=
+			sx_late_record(view, share->reader, share->batch, rows, true);
+	else if (is_late && view->window.kind == SX_WINDOW_SESSION)
+		sx_late_sessions(view, share->reader, share->batch, rows, &late, &groups);
+	else if (is_late)
+		late = sx_late_record(view, share->reader, share->batch, rows, false);
+	if (!is_late || view->window.kind == SX_WINDOW_SESSION)
+		counts->seen.rows += rows->count - late;
+	counts->seen.late_rows += late;
+	counts->groups += groups;
+}
+
 /* The delta of some rows, merged as it comes. */
 static void
-run_delta(const SxView *view, const SxBatch *batch, const int *rows, int nrows,
+run_delta(const SxView *view, const SxBatch *batch, const SxRows *rows, int64 from_window,
 		  SxApplyCounts *counts)
 {
+	bool is_session = view->window.kind == SX_WINDOW_SESSION;
+	SxScanInput input = {
+		.stream = view->stream, .batch = batch, .rows = rows->rows, .nrows = rows->count};
+	DestReceiver *dest =
+		is_session ? sx_session_receiver(view) : sx_merge_receiver(view, from_window);
 	int64 inserted;
 	int64 updated;
-	SxScanInput input = {.stream = view->stream, .batch = batch, .rows = rows, .nrows = nrows};
-	DestReceiver *dest = sx_merge_receiver(view);
 
 	sx_run(view, sx_sql_select_all(view->delta), &input, dest);
-	sx_merge_counts(dest, &inserted, &updated);
+	(is_session ? sx_session_counts : sx_merge_counts)(dest, &inserted, &updated);
 	counts->groups += inserted + updated;
 	dest->rDestroy(dest);
+}
+
+static void
+add_counts(SxApplyCounts *sum, const SxApplyCounts *counts)
+{
+	sx_activity_add(&sum->seen, &counts->seen);
+	sum->groups += counts->groups;
 }
 
 /* ---- carefully ---- */
@@ -333,42 +389,39 @@ in_subtransaction(bool (*work)(void *argument), void *argument)
 	return error;
 }
 
-/* Rows to merge, or only to probe; and late ones to record. */
+/* Rows to apply, or only to probe. */
 typedef struct Attempt
 {
-	Careful *careful;
-	const int *rows;
-	int nrows;
-	const SxSelection *late;
+	Share *share;
+	const SxRows *rows;
+	SxApplyCounts counts;
 } Attempt;
 
 static bool
 run_attempt(void *argument)
 {
 	Attempt *attempt = argument;
-	Careful *careful = attempt->careful;
+	Share *share = attempt->share;
 	SxRunAs saved;
 
-	sx_run_begin(careful->view, &saved);
-	if (attempt->nrows > 0)
-		run_delta(careful->view, careful->batch, attempt->rows, attempt->nrows, careful->counts);
-	if (attempt->late)
-		careful->counts->late_rows +=
-			sx_late_record(careful->view, careful->reader, careful->batch, attempt->late);
+	sx_run_begin(share->view, &saved);
+	run_rows(share, share->timeliness, attempt->rows, &attempt->counts);
 	sx_run_end(&saved);
-	return careful->good == NULL;
+	return !share->is_probe;
 }
 
 static ErrorData *
-try_rows(Careful *careful, const int *rows, int nrows, const SxSelection *late)
+try_rows(Share *share, const SxRows *rows)
 {
-	Attempt attempt = {careful, rows, nrows, late};
+	Attempt attempt = {share, rows};
 	ErrorContextCallback error_context;
 	ErrorData *error;
 
-	push_view_context(careful->view, &error_context);
+	push_view_context(share->view, &error_context);
 	error = in_subtransaction(run_attempt, &attempt);
 	error_context_stack = error_context.previous;
+	if (error == NULL && !share->is_probe)
+		add_counts(share->counts, &attempt.counts);
 	return error;
 }
 
@@ -383,97 +436,108 @@ is_passing_error(int sqlstate)
 		   ERRCODE_TO_CATEGORY(sqlstate) == ERRCODE_INSUFFICIENT_RESOURCES;
 }
 
-/* Merge, or probe, rows; data errors are narrowed down to their rows.  The error if there is another one. */
+/* What becomes of a row that a view cannot take; the error if the stream is to stop at it. */
 static ErrorData *
-bisect(Careful *careful, const int *rows, int nrows)
+refuse_row(Share *share, int row, ErrorData *error)
 {
+	const SxStream *stream = share->batch->stream;
+	const SxRowOrigin *origin = &share->batch->origin[row];
+
+	if (stream->on_error == SX_ON_ERROR_STOP)
+	{
+		error->context =
+			psprintf("continuous view \"%s\", stream \"%s\", partition %d,"
+					 " offset " INT64_FORMAT,
+					 share->view->name, stream->name, origin->partition, origin->offset);
+		return error;
+	}
+	dead_letter(share->reader, share->batch, row, share->view->relid, error->sqlerrcode,
+				error->message, share->counts);
+	return NULL;
+}
+
+/* Apply, or probe, rows; data errors are narrowed down to their rows.  The error if there is another one. */
+static ErrorData *
+bisect(Share *share, const SxRows *rows)
+{
+	SxRows first = {rows->rows, rows->count / 2};
+	SxRows second = {rows->rows + first.count, rows->count - first.count};
 	ErrorData *error;
 
 	CHECK_FOR_INTERRUPTS();
 	check_stack_depth();
-	error = try_rows(careful, rows, nrows, NULL);
+	error = try_rows(share, rows);
 	if (error == NULL)
 	{
-		if (careful->good)
-			memcpy(careful->good + careful->ngood, rows, sizeof(int) * nrows);
-		careful->ngood += nrows;
+		if (share->is_probe)
+			memcpy(share->good.rows + share->good.count, rows->rows, sizeof(int) * rows->count);
+		share->good.count += rows->count;
 		return NULL;
 	}
 	if (is_passing_error(error->sqlerrcode))
 		ReThrowError(error);
 	if (!is_data_error(error->sqlerrcode))
 		return error;
-	if (nrows == 1)
-	{
-		if (careful->batch->stream->on_error == SX_ON_ERROR_STOP)
-		{
-			const SxRowOrigin *origin = &careful->batch->origin[rows[0]];
-
-			error->context = psprintf("continuous view \"%s\", stream \"%s\", partition %d,"
-									  " offset " INT64_FORMAT,
-									  careful->view->name, careful->batch->stream->name,
-									  origin->partition, origin->offset);
-			return error;
-		}
-		dead_letter(careful->reader, careful->batch, rows[0], careful->view->relid,
-					error->sqlerrcode, error->message, careful->counts);
-		return NULL;
-	}
-	error = bisect(careful, rows, nrows / 2);
-	return error ? error : bisect(careful, rows + nrows / 2, nrows - nrows / 2);
+	if (rows->count == 1)
+		return refuse_row(share, rows->rows[0], error);
+	error = bisect(share, &first);
+	return error ? error : bisect(share, &second);
 }
 
 /*
- * Merge rows but for the bad ones.  The bad ones are found first, and the others
+ * Apply rows but for the bad ones.  The bad ones are found first, and the others
  * merged at once: merging each part as it is found to be good would leave a
  * version of each group per part, all of which the next part has to pass.
  */
 static ErrorData *
-merge_good(Careful *careful, const int *rows, int nrows)
+apply_good(Share *share, SxTimeliness timeliness, const SxRows *rows)
 {
-	ErrorData *error = try_rows(careful, rows, nrows, NULL);
-	int *good;
+	ErrorData *error;
 
+	if (rows->count == 0)
+		return NULL;
+	share->timeliness = timeliness;
+	error = try_rows(share, rows);
 	if (error == NULL || !is_data_error(error->sqlerrcode))
 		return error;
-	good = careful->good = palloc(sizeof(int) * nrows);
-	error = bisect(careful, rows, nrows);
-	careful->good = NULL;
-	if (error || careful->ngood == 0)
+	share->good = (SxRows){palloc(sizeof(int) * rows->count), 0};
+	share->is_probe = true;
+	error = bisect(share, rows);
+	share->is_probe = false;
+	if (error || share->good.count == 0)
 		return error;
 	/* some may be bad only together: an overflow of the state */
-	return bisect(careful, good, careful->ngood);
+	return bisect(share, &(SxRows){share->good.rows, share->good.count});
 }
 
 /* A view's share of the batch, bad rows to the dead letters; the error if there is another one. */
 static ErrorData *
-apply_share(Careful *careful)
+apply_share(Share *share)
 {
-	SxSelection selection;
+	const SxSelection *selection = &share->selection;
 	ErrorData *error;
 
-	refuse_columns(careful->view, careful->reader, careful->batch, careful->counts);
-	sx_late_select(careful->view, careful->reader, careful->batch, &selection);
-	careful->counts->rows += selection.nrows;
-	error = selection.nrows > 0 ? merge_good(careful, selection.rows, selection.nrows) : NULL;
-	if (error == NULL && selection.nlate > 0)
-		error = try_rows(careful, NULL, 0, &selection);
-	return error;
+	select_rows(share);
+	error = apply_good(share, SX_ON_TIME, &selection->on_time);
+	if (error == NULL)
+		error = apply_good(share, SX_PARTLY_LATE, &selection->partly_late);
+	return error ? error : apply_good(share, SX_LATE, &selection->late);
 }
 
-typedef struct Share
+/* A careful run, and how it ended. */
+typedef struct CarefulRun
 {
-	Careful *careful;
+	Share *share;
 	ErrorData *error;
-} Share;
+} CarefulRun;
 
 static bool
 run_share(void *argument)
 {
-	Share *share = argument;
+	CarefulRun *run = argument;
 
-	share->error = apply_share(share->careful);
-	return share->error == NULL;
+	run->error = apply_share(run->share);
+	return run->error == NULL;
 }
 
 /*
@@ -481,12 +545,12 @@ run_share(void *argument)
  * the error is undone, for the view that leaves will read the batch again.
  */
 static ErrorData *
-try_share(Careful *careful)
+try_share(Share *share)
 {
-	Share share = {careful, NULL};
-	ErrorData *error = in_subtransaction(run_share, &share);
+	CarefulRun run = {share, NULL};
+	ErrorData *error = in_subtransaction(run_share, &run);
 
-	return error ? error : share.error;
+	return error ? error : run.error;
 }
 
 /*
@@ -498,9 +562,8 @@ static bool
 apply_carefully(Oid relid, SxReader *reader, SxBatch *batch, bool is_alone, SxApplyCounts *counts,
 				Oid *paused_view)
 {
-	Careful careful = {
-		.view = sx_view_load(relid), .reader = reader, .batch = batch, .counts = counts};
-	ErrorData *error = try_share(&careful);
+	Share share = {.view = sx_view_load(relid), .reader = reader, .batch = batch, .counts = counts};
+	ErrorData *error = try_share(&share);
 
 	if (error == NULL)
 		return true;
@@ -518,7 +581,7 @@ apply_carefully(Oid relid, SxReader *reader, SxBatch *batch, bool is_alone, SxAp
 	sx_attach_leave(relid, is_data_error(error->sqlerrcode));
 	ereport(WARNING,
 			(errcode(error->sqlerrcode),
-			 errmsg("continuous view \"%s\" goes on alone: %s", careful.view->name, error->message),
+			 errmsg("continuous view \"%s\" goes on alone: %s", share.view->name, error->message),
 			 is_data_error(error->sqlerrcode) ? errhint("It is paused; see streamx.resume.")
 											  : errhint("It retries by itself.")));
 	return false;

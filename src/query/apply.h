@@ -8,15 +8,14 @@
 #include "compat.h"
 
 #include "batch/batch.h"
+#include "catalog/activity.h"
 #include "catalog/reader.h"
 
 typedef struct SxApplyCounts
 {
-	int64 rows; /* rows of the batch */
-	int64 dead_letters;
-	int64 late_rows;
-	int64 groups;	 /* merged into states, all views together */
-	Oid paused_view; /* after an error of a careful run: it is to be paused */
+	SxActivityCounts seen; /* rows: of the batch; the others: of all views together */
+	int64 groups;		   /* merged into states, all views together */
+	Oid paused_view;	   /* after an error of a careful run: it is to be paused */
 } SxApplyCounts;
 
 /* The columns of the stream that the reader's views need (union), palloc'd. */

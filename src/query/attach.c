@@ -28,6 +28,7 @@
 #include "catalog/spi.h"
 #include "query/apply.h"
 #include "query/attach.h"
+#include "query/retention.h"
 #include "query/view.h"
 
 static int32 make_insert_reader(Oid stream);
@@ -163,8 +164,12 @@ attach_insert(Oid view, const SxStream *stream, const char *start)
 		first = log_position(stream, log, start ? start : "earliest", end);
 	link_view(view, stream->relid, reader->id, first);
 	CommandCounterIncrement();
-	if (first < end)
-		catch_up(view, stream, log, reader->id, first, end);
+	if (first >= end)
+		return;
+	catch_up(view, stream, log, reader->id, first, end);
+	/* from now on the stream's own watermark counts, which may be greater */
+	reader->views = list_make1_oid(view);
+	sx_retention_apply(reader, 0);
 }
 
 /* The offset of the log at which a view starts. */

@@ -2,14 +2,15 @@
  * define.c
  *	  CREATE VIEW … WITH (streamx.continuous): make a view's relations.
  *
- *      definition view   the user's query, as written
+ *      definition view   the user's query, as a batch
  *      delta view        its keys, slice and partial states, of one micro-batch
  *      rows view         which rows of a micro-batch pass FROM and WHERE
  *      state table       keys, slice, states
- *      visible view      finalises the state table; the user's own relation
+ *      windows           hop, cumulate: foreign table that composes them from slices
+ *      visible view      finalises states; the user's own relation
  *
  * All are made from query trees, bound by OID, never from text: a later rename
- * cannot re-bind them.  The first four belong to the extension's owner and hang
+ * cannot re-bind them.  All but the last belong to the extension's owner and hang
  * on the visible view by INTERNAL dependencies.
  */
 #include "compat.h"
@@ -46,6 +47,8 @@
 #include "query/attach.h"
 #include "query/define.h"
 #include "query/derive.h"
+#include "query/expression.h"
+#include "query/retention.h"
 
 #define INTERNAL_SCHEMA "streamx_internal"
 
@@ -60,7 +63,9 @@ typedef struct Relations
 	Oid delta;
 	Oid rows;
 	Oid definition_view;
+	Oid windows; /* hop, cumulate */
 	int64 id;
+	bool has_retention;
 } Relations;
 
 /* Settings that decide what a text or a timestamp means: kept with the view. */
@@ -79,11 +84,16 @@ static const char *const kept_settings[] = {"TimeZone",
 static char *statement_text(const char *source, int location, int length);
 static Query *analyze_query(ViewStmt *stmt, const char *source, int location, int length);
 static List *split_options(List *options, List **others);
-static void check_options(ParseState *pstate, List *options, const SxDefinition *definition);
+static void check_options(List *options, const SxDefinition *definition);
 static void check_target(ViewStmt *stmt, const SxDefinition *definition);
 static RawStmt *dummy_select(List *targetlist);
 static Oid view_owner(Oid relid);
 static void create_state(Relations *relations, Query *delta);
+static void finish_relation(const Relations *relations, const char *kind, const char *name,
+							const char *comment);
+static bool is_composed(const SxDefinition *definition);
+static void create_windows(Relations *relations, Query *delta);
+static void store_visible(Relations *relations, const Query *query);
 static Oid create_view(Relations *relations, const char *suffix, Query *query, const char *comment);
 static void record_ownership(Relations *relations);
 static void record_catalog(Relations *relations, const char *text, List *options);
@@ -118,7 +128,8 @@ sx_define_view(ViewStmt *stmt, const char *source, int location, int length, SxR
 	pstate->p_sourcetext = source;
 	query = analyze_query(stmt, source, location, length);
 	relations.definition = sx_analyze(pstate, query, stmt->query);
-	check_options(pstate, options, relations.definition);
+	check_options(options, relations.definition);
+	relations.has_retention = sx_option_get(options, "retention") != NULL;
 	check_target(stmt, relations.definition);
 	sx_lock_stream(relations.definition->stream->relid);
 
@@ -135,13 +146,17 @@ sx_define_view(ViewStmt *stmt, const char *source, int location, int length, SxR
 	relations.rows = create_view(&relations, "rows", sx_derive_rows(relations.definition),
 								 "rows of one micro-batch that pass FROM and WHERE");
 	relations.definition_view =
-		create_view(&relations, "definition", query, "the definition, to be run as a batch");
-	StoreViewQuery(relations.visible,
-				   sx_derive_visible(relations.definition, relations.state, query), true);
+		create_view(&relations, "definition",
+					sx_derive_batch(relations.definition, query, relations.has_retention),
+					"the definition, to be run as a batch");
+	if (is_composed(relations.definition))
+		create_windows(&relations, delta);
+	store_visible(&relations, query);
 	record_ownership(&relations);
 
 	record_catalog(&relations, statement_text(source, location, length), options);
 	CommandCounterIncrement();
+	sx_retention_enter(relations.visible);
 	sx_attach_view(relations.visible, relations.definition->stream->relid,
 				   sx_option_get(options, "start"));
 	CacheInvalidateRelcacheByRelid(relations.visible);
@@ -218,7 +233,7 @@ split_options(List *options, List **others)
 }
 
 static void
-refuse_option(ParseState *pstate, const char *message, const char *hint)
+refuse_option(const char *message, const char *hint)
 {
 	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("%s", message),
 					hint ? errhint("%s", hint) : 0));
@@ -226,27 +241,24 @@ refuse_option(ParseState *pstate, const char *message, const char *hint)
 
 /* Options against each other and against the query. */
 static void
-check_options(ParseState *pstate, List *options, const SxDefinition *definition)
+check_options(List *options, const SxDefinition *definition)
 {
-	const char *late_rows = sx_option_get(options, "late_rows");
 	bool has_lateness =
 		definition->window.kind != SX_WINDOW_GLOBAL && definition->stream->event_time != 0;
+	static const char *const lateness_only[] = {"allowed_lateness", "late_rows"};
 
 	sx_options_check(SX_OPTION_VIEW, options);
 	if (!sx_option_bool(options, "continuous", false))
-		refuse_option(pstate, "options of streamx need streamx.continuous",
+		refuse_option("options of streamx need streamx.continuous",
 					  "Write WITH (streamx.continuous, ...), or leave the options away.");
-	if (sx_option_get(options, "allowed_lateness") && !has_lateness)
-		refuse_option(pstate,
-					  "streamx.allowed_lateness needs a window and a stream with event_time",
-					  "Without them no row is late.");
-	if (late_rows && !has_lateness)
-		refuse_option(pstate, "streamx.late_rows needs a window and a stream with event_time",
-					  "Without them no row is late.");
-	if (sx_option_get(options, "retention") || sx_option_get(options, "refused_retention"))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("streamx.retention and streamx.refused_retention are not supported yet")));
+	for (int i = 0; i < lengthof(lateness_only); i++)
+	{
+		if (sx_option_get(options, lateness_only[i]) && !has_lateness)
+			refuse_option(psprintf("streamx.%s needs a window and a stream with event_time",
+								   lateness_only[i]),
+						  "Without them no row is late.");
+	}
+	sx_retention_check(options, &definition->window, has_lateness);
 }
 
 void
@@ -296,62 +308,13 @@ check_target(ViewStmt *stmt, const SxDefinition *definition)
 		aclcheck_error(aclresult, OBJECT_FOREIGN_TABLE, definition->stream->name);
 }
 
-/* Always qualified: it is parsed under our search_path. */
-static char *
-collation_name(Oid collation)
-{
-	HeapTuple tuple = SearchSysCache1(COLLOID, ObjectIdGetDatum(collation));
-	Form_pg_collation form;
-	char *name;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for collation %u", collation);
-	form = (Form_pg_collation) GETSTRUCT(tuple);
-	name = quote_qualified_identifier(get_namespace_name(form->collnamespace),
-									  NameStr(form->collname));
-	ReleaseSysCache(tuple);
-	return name;
-}
-
-/* type(typmod) and collation of an expression, as SQL. */
-static void
-append_type(StringInfo sql, Oid type, int32 typmod, Oid collation)
-{
-	appendStringInfoString(
-		sql,
-		format_type_extended(type, typmod, FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY));
-	if (OidIsValid(collation) && OidIsValid(get_typcollation(type)))
-		appendStringInfo(sql, " COLLATE %s", collation_name(collation));
-}
-
-/* SELECT NULL::type AS name, … with the columns of a target list. */
-static void
-append_dummy_select(StringInfo sql, List *targetlist)
-{
-	const char *separator = "SELECT ";
-	ListCell *lc;
-
-	foreach (lc, targetlist)
-	{
-		TargetEntry *entry = lfirst(lc);
-
-		if (entry->resjunk)
-			continue;
-		appendStringInfo(sql, "%sNULL::", separator);
-		append_type(sql, exprType((Node *) entry->expr), exprTypmod((Node *) entry->expr),
-					exprCollation((Node *) entry->expr));
-		appendStringInfo(sql, " AS %s", quote_identifier(entry->resname));
-		separator = ", ";
-	}
-}
-
 static RawStmt *
 dummy_select(List *targetlist)
 {
 	StringInfoData sql;
 
 	initStringInfo(&sql);
-	append_dummy_select(&sql, targetlist);
+	sx_append_dummy_select(&sql, targetlist);
 	return linitial(raw_parser(sql.data, RAW_PARSE_DEFAULT));
 }
 
@@ -379,18 +342,13 @@ create_view(Relations *relations, const char *suffix, Query *query, const char *
 
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "CREATE VIEW " INTERNAL_SCHEMA ".%s WITH (security_invoker) AS ", name);
-	append_dummy_select(&sql, query->targetList);
+	sx_append_dummy_select(&sql, query->targetList);
 	sx_spi_begin(&spi);
 	sx_spi_run(sql.data);
 	relid = get_relname_relid(name, get_namespace_oid(INTERNAL_SCHEMA, false));
 	StoreViewQuery(relid, query, true);
 	CommandCounterIncrement();
-	sx_spi_run(psprintf("COMMENT ON VIEW " INTERNAL_SCHEMA ".%s IS %s", name,
-						quote_literal_cstr(psprintf("%s of continuous view %s", comment,
-													get_rel_name(relations->visible)))));
-	sx_spi_run(
-		psprintf("GRANT SELECT ON " INTERNAL_SCHEMA ".%s TO %s", name,
-				 quote_identifier(GetUserNameFromId(view_owner(relations->visible), false))));
+	finish_relation(relations, "VIEW", name, comment);
 	sx_spi_end(&spi);
 	return relid;
 }
@@ -408,70 +366,162 @@ is_safe_to_analyze(Oid type)
 		   (get_typtype(base) != TYPTYPE_RANGE && get_typtype(base) != TYPTYPE_MULTIRANGE);
 }
 
-/* The state table: the delta's columns, and the two indexes. */
-static void
-create_state(Relations *relations, Query *delta)
+/* A name for the state table that no relation has, and with it the view's number. */
+static char *
+next_state_name(Relations *relations)
 {
-	const SxDefinition *definition = relations->definition;
-	StringInfoData sql;
-	StringInfoData keys;
-	const char *separator = "";
+	Oid schema = get_namespace_oid(INTERNAL_SCHEMA, false);
 	char *name;
-	ListCell *lc;
-	SxSpi spi;
 
-	sx_spi_begin(&spi);
 	do /* a dump without data brings relations, but not the sequence's value */
 	{
 		sx_spi_run("SELECT pg_catalog.nextval('streamx_internal.view_id')");
 		relations->id = DatumGetInt64(
 			SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &(bool){false}));
 		name = psprintf("v" INT64_FORMAT "_state", relations->id);
-	} while (OidIsValid(get_relname_relid(name, get_namespace_oid(INTERNAL_SCHEMA, false))));
-	initStringInfo(&sql);
-	initStringInfo(&keys);
-	appendStringInfo(&sql, "CREATE TABLE " INTERNAL_SCHEMA ".%s (", name);
+	} while (OidIsValid(get_relname_relid(name, schema)));
+	return name;
+}
+
+/* A comment, and SELECT for the view's owner. */
+static void
+finish_relation(const Relations *relations, const char *kind, const char *name, const char *comment)
+{
+	sx_spi_run(psprintf("COMMENT ON %s " INTERNAL_SCHEMA ".%s IS %s", kind, name,
+						quote_literal_cstr(psprintf("%s of continuous view %s", comment,
+													get_rel_name(relations->visible)))));
+	sx_spi_run(
+		psprintf("GRANT SELECT ON " INTERNAL_SCHEMA ".%s TO %s", name,
+				 quote_identifier(GetUserNameFromId(view_owner(relations->visible), false))));
+}
+
+static bool
+is_composed(const SxDefinition *definition)
+{
+	return definition->window.kind == SX_WINDOW_HOP ||
+		   definition->window.kind == SX_WINDOW_CUMULATE;
+}
+
+/* Columns of the delta, as SQL; what is called slice_start may get another name. */
+static void
+append_columns(StringInfo sql, Query *delta, const char *start_name, const char *end_name)
+{
+	const char *separator = "";
+	ListCell *lc;
+
+	foreach (lc, delta->targetList)
+	{
+		TargetEntry *entry = lfirst(lc);
+		Node *expr = (Node *) entry->expr;
+		bool is_slice = strcmp(entry->resname, "slice_start") == 0;
+
+		if (entry->resjunk)
+			continue;
+		appendStringInfo(sql, "%s%s ", separator, is_slice ? start_name : entry->resname);
+		sx_append_type(sql, exprType(expr), exprTypmod(expr), exprCollation(expr));
+		if (is_slice && end_name)
+			appendStringInfo(sql, ", %s %s", end_name, format_type_be(exprType(expr)));
+		separator = ", ";
+	}
+}
+
+/* The columns that make a row of the state table one of its kind. */
+static char *
+unique_columns(const SxDefinition *definition, Query *delta)
+{
+	StringInfoData columns;
+	ListCell *lc;
+
+	initStringInfo(&columns);
 	foreach (lc, delta->targetList)
 	{
 		TargetEntry *entry = lfirst(lc);
 
-		appendStringInfo(&sql, "%s%s ", separator, entry->resname);
-		append_type(&sql, exprType((Node *) entry->expr), exprTypmod((Node *) entry->expr),
-					exprCollation((Node *) entry->expr));
-		if (entry->resname[0] != 'a')
-			appendStringInfo(&keys, "%s%s", separator, entry->resname);
-		separator = ", ";
+		if (!entry->resjunk && entry->resname[0] == 'k')
+			appendStringInfo(&columns, "%s, ", entry->resname);
 	}
+	if (definition->window_key)
+		appendStringInfoString(&columns, "slice_start, ");
+	if (is_composed(definition))
+		appendStringInfoString(&columns, "from_window, ");
+	columns.data[columns.len - strlen(", ")] = '\0';
+	return columns.data;
+}
+
+/* The state table: the delta's columns, and the two indexes. */
+static void
+create_state(Relations *relations, Query *delta)
+{
+	const SxDefinition *definition = relations->definition;
+	StringInfoData sql;
+	char *name;
+	ListCell *lc;
+	SxSpi spi;
+
+	sx_spi_begin(&spi);
+	name = next_state_name(relations);
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "CREATE TABLE " INTERNAL_SCHEMA ".%s (", name);
+	append_columns(&sql, delta, "slice_start", is_composed(definition) ? "from_window" : NULL);
 	appendStringInfoString(&sql, ") WITH (fillfactor = 50)");
 	sx_spi_run(sql.data);
 	foreach (lc, delta->targetList)
 	{
 		TargetEntry *entry = lfirst(lc);
 
-		if (!is_safe_to_analyze(exprType((Node *) entry->expr)))
+		if (!entry->resjunk && !is_safe_to_analyze(exprType((Node *) entry->expr)))
 			sx_spi_run(psprintf("ALTER TABLE " INTERNAL_SCHEMA
 								".%s ALTER COLUMN %s SET STATISTICS 0",
 								name, entry->resname));
 	}
 	sx_spi_run(psprintf("CREATE UNIQUE INDEX ON " INTERNAL_SCHEMA ".%s (%s) NULLS NOT DISTINCT",
-						name, keys.data));
-	if (definition->window_key)
+						name, unique_columns(definition, delta)));
+	if (definition->window_key && definition->keys != NIL)
 		sx_spi_run(psprintf("CREATE INDEX ON " INTERNAL_SCHEMA ".%s (slice_start)", name));
-	sx_spi_run(psprintf("COMMENT ON TABLE " INTERNAL_SCHEMA ".%s IS %s", name,
-						quote_literal_cstr(psprintf("state of continuous view %s",
-													get_rel_name(relations->visible)))));
-	sx_spi_run(
-		psprintf("GRANT SELECT ON " INTERNAL_SCHEMA ".%s TO %s", name,
-				 quote_identifier(GetUserNameFromId(view_owner(relations->visible), false))));
+	finish_relation(relations, "TABLE", name, "state");
 	relations->state = get_relname_relid(name, get_namespace_oid(INTERNAL_SCHEMA, false));
 	sx_spi_end(&spi);
+}
+
+/* The foreign table that composes windows from slices (windows.c). */
+static void
+create_windows(Relations *relations, Query *delta)
+{
+	char *name = psprintf("v" INT64_FORMAT "_windows", relations->id);
+	StringInfoData sql;
+	SxSpi spi;
+
+	sx_spi_begin(&spi);
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "CREATE FOREIGN TABLE " INTERNAL_SCHEMA ".%s (", name);
+	append_columns(&sql, delta, "window_start", "window_end");
+	appendStringInfoString(&sql, ") SERVER streamx_windows");
+	sx_spi_run(sql.data);
+	finish_relation(relations, "FOREIGN TABLE", name, "windows");
+	relations->windows = get_relname_relid(name, get_namespace_oid(INTERNAL_SCHEMA, false));
+	sx_spi_end(&spi);
+}
+
+/* The user's own view: the dummy gets its query. */
+static void
+store_visible(Relations *relations, const Query *query)
+{
+	bool is_windows = OidIsValid(relations->windows);
+
+	StoreViewQuery(
+		relations->visible,
+		sx_derive_visible(relations->definition, is_windows ? relations->windows : relations->state,
+						  query,
+						  relations->has_retention && !is_windows ? relations->state : InvalidOid),
+		true);
 }
 
 /* Internal relations live and die with the visible view. */
 static void
 record_ownership(Relations *relations)
 {
-	Oid owned[] = {relations->state, relations->delta, relations->rows, relations->definition_view};
+	Oid owned[] = {relations->state, relations->delta, relations->rows, relations->definition_view,
+				   relations->windows};
 	ObjectAddress view;
 
 	ObjectAddressSet(view, RelationRelationId, relations->visible);
@@ -479,6 +529,8 @@ record_ownership(Relations *relations)
 	{
 		ObjectAddress relation;
 
+		if (!OidIsValid(owned[i]))
+			continue;
 		ObjectAddressSet(relation, RelationRelationId, owned[i]);
 		recordDependencyOn(&relation, &view, DEPENDENCY_INTERNAL);
 	}
@@ -498,40 +550,66 @@ current_settings(void)
 	return PointerGetDatum(construct_array(values, count, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
+/* A column's value from a constant of the window's call. */
+static Datum
+constant_value(const Const *constant, bool *is_null)
+{
+	*is_null = constant == NULL;
+	return constant ? constant->constvalue : (Datum) 0;
+}
+
+/* A view option's interval in microseconds, as SQL interval. */
+static Datum
+option_interval(List *options, const char *name, bool *is_null)
+{
+	int64 us = sx_option_interval_us(options, name, -1);
+
+	*is_null = us < 0;
+	return sx_interval_const(Max(us, 0))->constvalue;
+}
+
 static void
 record_catalog(Relations *relations, const char *text, List *options)
 {
 	const SxDefinition *definition = relations->definition;
-	bool has_window = definition->window_key != NULL;
 	const char *late_rows = sx_option_get(options, "late_rows");
 	const char *start = sx_option_get(options, "start");
-	Oid types[] = {OIDOID,	TEXTOID,		OIDOID,	 OIDOID,  OIDOID,  OIDOID,		TEXTOID,
-				   INT8OID, TIMESTAMPTZOID, INT8OID, TEXTOID, TEXTOID, TEXTARRAYOID};
-	Datum values[] = {ObjectIdGetDatum(relations->visible),
-					  CStringGetTextDatum(text),
-					  ObjectIdGetDatum(relations->state),
-					  ObjectIdGetDatum(relations->definition_view),
-					  ObjectIdGetDatum(relations->delta),
-					  ObjectIdGetDatum(relations->rows),
-					  CStringGetTextDatum(has_window ? "tumble" : "global"),
-					  Int64GetDatum(definition->window.size_us),
-					  TimestampTzGetDatum(definition->window.origin_us),
-					  Int64GetDatum(sx_option_interval_us(options, "allowed_lateness", 0)),
-					  CStringGetTextDatum(late_rows ? late_rows : "store"),
-					  CStringGetTextDatum(start ? start : "earliest"),
-					  current_settings()};
+	Oid types[] = {OIDOID,		TEXTOID, OIDOID,	  OIDOID,	   OIDOID,		   OIDOID,
+				   OIDOID,		TEXTOID, INTERVALOID, INTERVALOID, TIMESTAMPTZOID, TEXTOID,
+				   INTERVALOID, TEXTOID, TEXTOID,	  INTERVALOID, INTERVALOID,	   TEXTARRAYOID};
+	Datum values[lengthof(types)] = {
+		ObjectIdGetDatum(relations->visible),
+		CStringGetTextDatum(text),
+		ObjectIdGetDatum(relations->state),
+		ObjectIdGetDatum(relations->definition_view),
+		ObjectIdGetDatum(relations->delta),
+		ObjectIdGetDatum(relations->rows),
+		ObjectIdGetDatum(relations->windows),
+		CStringGetTextDatum(sx_window_kind_name(definition->window.kind))};
 	bool nulls[lengthof(types)] = {false};
 	SxSpi spi;
 
-	nulls[7] = nulls[8] = !has_window;
+	nulls[6] = !OidIsValid(relations->windows);
+	values[8] = constant_value(definition->window_size, &nulls[8]);
+	values[9] = constant_value(definition->window_step, &nulls[9]);
+	values[10] = constant_value(definition->window_origin, &nulls[10]);
+	values[11] = constant_value(definition->window_timezone, &nulls[11]);
+	values[12] = option_interval(options, "allowed_lateness", &nulls[12]);
+	nulls[12] = false;
+	values[13] = CStringGetTextDatum(late_rows ? late_rows : "store");
+	values[14] = CStringGetTextDatum(start ? start : "earliest");
+	values[15] = option_interval(options, "retention", &nulls[15]);
+	values[16] = option_interval(options, "refused_retention", &nulls[16]);
+	values[17] = current_settings();
 	sx_spi_begin(&spi);
 	sx_spi_execute(
 		"INSERT INTO streamx.views (view, definition, state, definition_view, delta_view,"
-		" rows_view, window_kind, window_size, window_origin, allowed_lateness, late_rows,"
-		" start, settings)"
+		" rows_view, windows, window_kind, window_size, window_step, window_origin,"
+		" window_timezone, allowed_lateness, late_rows, start, retention, refused_retention,"
+		" settings)"
 		" VALUES ($1::pg_catalog.regclass, $2, $3::pg_catalog.regclass,"
-		" $4::pg_catalog.regclass, $5::pg_catalog.regclass, $6::pg_catalog.regclass, $7,"
-		" $8 * interval '1 microsecond', $9, $10 * interval '1 microsecond', $11, $12, $13)",
+		" $4::pg_catalog.regclass, $5::pg_catalog.regclass, $6::pg_catalog.regclass,"
+		" $7::pg_catalog.regclass, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
 		lengthof(types), types, values, nulls, false);
 	sx_spi_end(&spi);
 }
@@ -554,7 +632,7 @@ sx_define_sync_owners(void)
 		"FOR r IN SELECT u.relation, c.relowner, i.relacl, i.relowner AS internal_owner"
 		"  FROM streamx.views v JOIN pg_catalog.pg_class c ON c.oid = v.view,"
 		"  LATERAL pg_catalog.unnest(ARRAY[v.state, v.delta_view, v.rows_view,"
-		"                                  v.definition_view]) u(relation)"
+		"                                  v.definition_view, v.windows]) u(relation)"
 		"  JOIN pg_catalog.pg_class i ON i.oid = u.relation"
 		/* no row of pg_class is touched in vain: others may be at it, and plans depend on it */
 		"  WHERE (c.relowner <> i.relowner AND NOT EXISTS (SELECT FROM "

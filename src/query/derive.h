@@ -9,17 +9,38 @@
 
 #include "query/analyze.h"
 
-/* Keys k1…, slice_start and marked aggregates a1… of one micro-batch: the state table's columns. */
+/* The delta's columns: see SxView (query/view.h). */
 extern Query *sx_derive_delta(const SxDefinition *definition);
 
-/* The ctids of a micro-batch's rows that pass FROM and WHERE. */
+/*
+ * The ctids of a micro-batch's rows that pass FROM and WHERE; of a session view
+ * with what the delta would have of each row by itself.
+ */
 extern Query *sx_derive_rows(const SxDefinition *definition);
 
 /*
- * The user's own view: the columns and the order of his original query, from the
- * state table, which has the delta's columns.
+ * The definition as it runs as a batch, with exactly the (row, window) pairs
+ * that the view accepted when verify runs it: original is the user's query
+ * before anything was flattened.  (derive_batch.c)
  */
 extern Query *
-sx_derive_visible(const SxDefinition *definition, Oid state_table, const Query *original);
+sx_derive_batch(const SxDefinition *definition, const Query *original, bool has_retention);
+
+/*
+ * The user's own view: the columns and the order of his original query, from
+ * the state table, or from the foreign table that composes its windows.
+ * removed_through: of a view with retention, the relation that says which
+ * windows are removed, or NULL.  (derive_visible.c)
+ */
+extern Query *sx_derive_visible(const SxDefinition *definition, Oid source, const Query *original,
+								Oid retained_state);
+
+/* What derive.c and its siblings share. */
+
+/* The window's time: the column, of a date as a timestamp. */
+extern Expr *sx_derive_time(const SxDefinition *definition);
+
+/* Type of slice_start: timestamptz or timestamp. */
+extern Oid sx_derive_slice_type(const SxDefinition *definition);
 
 #endif

@@ -6,9 +6,10 @@
  *  ---------------------+-----------------------+------------> window end
  *        watermark - allowed_lateness      watermark
  *
- * A tumbling window judges by the event time alone, so the rows are sorted
- * before the delta plan sees them, and only the late ones run through a second
- * plan that asks whether FROM and WHERE would have taken them.
+ * Windows judge by the event time alone, so the rows are sorted before the
+ * delta plan sees them, and only the late ones run through a second plan that
+ * asks whether FROM and WHERE would have taken them.  A row of a session that
+ * is too old by itself is judged by the sessions that it touches (session.c).
  */
 #include "compat.h"
 
@@ -18,19 +19,59 @@
 #include "catalog/refused.h"
 #include "query/late.h"
 #include "query/run.h"
+#include "query/session.h"
 #include "query/sql.h"
 
 /* Receives the ctids of the rows view. */
 typedef struct RowsReceiver
 {
 	DestReceiver pub;
-	bool *is_taken; /* by row number */
+	bool *is_taken; /* by place in the rows given */
 } RowsReceiver;
 
+/* Where a session's refused rows are recorded. */
+typedef struct Recording
+{
+	const SxView *view;
+	const SxReader *reader;
+	const SxBatch *batch;
+	const SxRows *rows;
+	int count;
+} Recording;
+
+static void add_row(SxRows *rows, const SxBatch *batch, int row);
 static bool receive_row(TupleTableSlot *slot, DestReceiver *self);
 static void receiver_startup(DestReceiver *self, int operation, TupleDesc typeinfo);
 static void receiver_noop(DestReceiver *self);
-static void record(const SxView *view, const SxReader *reader, const SxBatch *batch, int row);
+static void
+record(const SxView *view, const SxReader *reader, const SxBatch *batch, int row, bool counted);
+
+static void
+select_row(const SxView *view, const SxReader *reader, const SxBatch *batch, int row,
+		   SxSelection *selection)
+{
+	int64 from_window;
+	int64 refused_through;
+
+	switch (sx_window_judge(&view->window, batch->event_time[row], view->allowed_lateness_us,
+							reader->watermark, &from_window, &refused_through))
+	{
+		case SX_ON_TIME:
+			add_row(&selection->on_time, batch, row);
+			break;
+		case SX_PARTLY_LATE:
+			Assert(selection->partly_late.count == 0 || selection->from_window == from_window);
+			selection->from_window = from_window;
+			add_row(&selection->partly_late, batch, row);
+			break;
+		case SX_LATE:
+			add_row(&selection->late, batch, row);
+			break;
+		case SX_NO_WINDOW:
+			selection->no_window++;
+			break;
+	}
+}
 
 void
 sx_late_select(const SxView *view, const SxReader *reader, const SxBatch *batch,
@@ -39,54 +80,83 @@ sx_late_select(const SxView *view, const SxReader *reader, const SxBatch *batch,
 	int64 bound = sx_window_late_bound(&view->window, view->allowed_lateness_us, reader->watermark);
 	bool is_timed = batch->stream->event_time != 0;
 
-	selection->rows = palloc(sizeof(int) * Max(batch->nrows, 1));
-	selection->nrows = 0;
-	selection->late = NULL;
-	selection->nlate = 0;
+	if (is_timed && sx_window_has_gaps(&view->window))
+		bound = DT_NOEND;
+	memset(selection, 0, sizeof(SxSelection));
 	for (int row = 0; row < batch->nrows; row++)
 	{
 		if (batch->is_rejected[row] ||
 			(batch->nerrors > 0 && !sx_batch_row_is_good(batch, row, view->columns, NULL)))
 			continue;
-		if (is_timed && batch->event_time[row] <= bound &&
-			sx_window_is_late(&view->window, batch->event_time[row], view->allowed_lateness_us,
-							  reader->watermark))
-		{
-			if (selection->late == NULL)
-				selection->late = palloc(sizeof(int) * batch->nrows);
-			selection->late[selection->nlate++] = row;
-		}
+		if (is_timed && batch->event_time[row] <= bound)
+			select_row(view, reader, batch, row, selection);
 		else
-			selection->rows[selection->nrows++] = row;
+			add_row(&selection->on_time, batch, row);
 	}
 }
 
+static void
+add_row(SxRows *rows, const SxBatch *batch, int row)
+{
+	if (rows->rows == NULL)
+		rows->rows = palloc(sizeof(int) * batch->nrows);
+	rows->rows[rows->count++] = row;
+}
+
 int
-sx_late_record(const SxView *view, const SxReader *reader, const SxBatch *batch,
-			   const SxSelection *selection)
+sx_late_record(const SxView *view, const SxReader *reader, const SxBatch *batch, const SxRows *rows,
+			   bool counted)
 {
 	RowsReceiver receiver = {.pub = {.receiveSlot = receive_row,
 									 .rStartup = receiver_startup,
 									 .rShutdown = receiver_noop,
 									 .rDestroy = receiver_noop,
 									 .mydest = DestNone},
-							 .is_taken = palloc0(sizeof(bool) * batch->nrows)};
+							 .is_taken = palloc0(sizeof(bool) * Max(rows->count, 1))};
 	SxScanInput input = {
-		.stream = view->stream, .batch = batch, .rows = selection->late, .nrows = selection->nlate};
+		.stream = view->stream, .batch = batch, .rows = rows->rows, .nrows = rows->count};
 	int count = 0;
 
-	if (selection->nlate == 0)
+	if (rows->count == 0)
 		return 0;
 	sx_run(view, sx_sql_select_all(view->rows), &input, &receiver.pub);
-	for (int i = 0; i < selection->nlate; i++)
+	for (int i = 0; i < rows->count; i++)
 	{
-		if (!receiver.is_taken[selection->late[i]])
+		if (!receiver.is_taken[i])
 			continue;
 		count++;
-		if (view->stores_late_rows)
-			record(view, reader, batch, selection->late[i]);
+		record(view, reader, batch, rows->rows[i], counted);
 	}
 	return count;
+}
+
+static void
+record_refused(void *context, int place)
+{
+	Recording *recording = context;
+
+	recording->count++;
+	record(recording->view, recording->reader, recording->batch, recording->rows->rows[place],
+		   false);
+}
+
+void
+sx_late_sessions(const SxView *view, const SxReader *reader, const SxBatch *batch,
+				 const SxRows *rows, int *late, int64 *groups)
+{
+	Recording recording = {view, reader, batch, rows, 0};
+	SxScanInput input = {
+		.stream = view->stream, .batch = batch, .rows = rows->rows, .nrows = rows->count};
+	DestReceiver *dest =
+		sx_session_old_receiver(view, reader->watermark, record_refused, &recording);
+	int64 inserted;
+	int64 updated;
+
+	sx_run(view, sx_sql_select_all(view->rows), &input, dest);
+	sx_session_counts(dest, &inserted, &updated);
+	dest->rDestroy(dest);
+	*late = recording.count;
+	*groups = inserted + updated;
 }
 
 static bool
@@ -95,7 +165,7 @@ receive_row(TupleTableSlot *slot, DestReceiver *self)
 	bool is_null;
 	Datum ctid = slot_getattr(slot, 1, &is_null);
 
-	((RowsReceiver *) self)->is_taken[sx_scan_row_of_ctid((ItemPointer) DatumGetPointer(ctid))] =
+	((RowsReceiver *) self)->is_taken[sx_scan_place_of_ctid((ItemPointer) DatumGetPointer(ctid))] =
 		true;
 	return true;
 }
@@ -111,7 +181,7 @@ receiver_noop(DestReceiver *self)
 }
 
 static void
-record(const SxView *view, const SxReader *reader, const SxBatch *batch, int row)
+record(const SxView *view, const SxReader *reader, const SxBatch *batch, int row, bool counted)
 {
 	SxLateRow late = {.view = view->relid,
 					  .stream = view->stream,
@@ -120,11 +190,14 @@ record(const SxView *view, const SxReader *reader, const SxBatch *batch, int row
 					  .offset = batch->origin[row].offset,
 					  .event_time = batch->event_time[row],
 					  .watermark = reader->watermark,
-					  .counted = false,
-					  .row = sx_batch_row_jsonb(batch, row),
+					  .counted = counted,
 					  .reader = reader->id};
+	int64 from_window;
 
-	late.refused_through =
-		sx_window_end(&view->window, sx_window_start(&view->window, batch->event_time[row]));
+	if (!view->stores_late_rows)
+		return;
+	(void) sx_window_judge(&view->window, late.event_time, view->allowed_lateness_us,
+						   reader->watermark, &from_window, &late.refused_through);
+	late.row = sx_batch_row_jsonb(batch, row);
 	sx_refused_late_row(&late);
 }

@@ -11,13 +11,21 @@
 #include "catalog/reader.h"
 #include "query/view.h"
 
-/* A view's share of a batch, as row numbers. */
+/* Row numbers of a batch. */
+typedef struct SxRows
+{
+	int *rows;
+	int count;
+} SxRows;
+
+/* A view's share of a batch. */
 typedef struct SxSelection
 {
-	int *rows; /* to be counted */
-	int nrows;
-	int *late; /* too late for every window, if WHERE and joins take them */
-	int nlate;
+	SxRows on_time;
+	SxRows partly_late; /* refused by some windows, if WHERE and joins take them */
+	SxRows late;		/* refused by all of their windows; of sessions: too old by themselves */
+	int64 from_window;	/* of the partly late ones: the end of the first window that accepts them */
+	int no_window;		/* rows that are in no window */
 } SxSelection;
 
 /*
@@ -29,11 +37,19 @@ extern void sx_late_select(const SxView *view, const SxReader *reader, const SxB
 						   SxSelection *selection);
 
 /*
- * Record those of the late rows that pass the view's FROM and WHERE; rows that
- * they reject are never late.  Call between sx_run_begin and sx_run_end.
- * Returns how many were late.
+ * Record those of some late rows that pass the view's FROM and WHERE; rows that
+ * they reject are never late.  counted: other windows take them.  Call between
+ * sx_run_begin and sx_run_end.  Returns how many were late.
  */
 extern int sx_late_record(const SxView *view, const SxReader *reader, const SxBatch *batch,
-						  const SxSelection *selection);
+						  const SxRows *rows, bool counted);
+
+/*
+ * Judge a session view's rows that are too old by themselves, in their order:
+ * merge those that belong to a session which still takes rows, record the
+ * others.  *late: how many those were; *groups: sessions written.
+ */
+extern void sx_late_sessions(const SxView *view, const SxReader *reader, const SxBatch *batch,
+							 const SxRows *rows, int *late, int64 *groups);
 
 #endif

@@ -5,7 +5,7 @@
  * A DestReceiver: each row of the delta plan is a group with its partial
  * states.  A group that has a row gets state = combine(state, delta), a new one
  * is stored as it is.  The delta plan returns each group once, so a row is
- * written at most once per command.
+ * written at most once per command.  Sessions have a receiver of their own (session.c).
  *
  * Many groups are merged in the order of the state's index: neighbours share
  * its pages, and those of the table, which the first batches filled in that order.
@@ -24,6 +24,7 @@
 #include "miscadmin.h"
 #include "nodes/primnodes.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 #include "utils/tuplesort.h"
 
 #include "aggregate/transition.h"
@@ -38,13 +39,16 @@ typedef struct MergeReceiver
 	DestReceiver dest; /* must be first */
 	const SxView *view;
 	SxState *state;
-	int nkeys; /* slice included */
+	int nkeys;			  /* of the state table, slice included */
+	bool has_from_window; /* which is not a column of the delta */
+	int64 from_window;
 	int naggregates;
 	SxAggregate **aggregates;
 	MemoryContext row_context;
 	int ngroups;		  /* merged as they came */
 	Tuplesortstate *sort; /* the others */
-	TupleDesc desc;		  /* of the delta */
+	TupleDesc desc;		  /* of the delta, with from_window */
+	TupleTableSlot *widened;
 
 	/* one row's columns */
 	Datum *values;
@@ -52,6 +56,8 @@ typedef struct MergeReceiver
 } MergeReceiver;
 
 static void merge_startup(DestReceiver *dest, int operation, TupleDesc desc);
+static TupleDesc add_from_window(MergeReceiver *merge, TupleDesc delta);
+static TupleTableSlot *widen(MergeReceiver *merge, TupleTableSlot *delta);
 static bool merge_row(TupleTableSlot *delta, DestReceiver *dest);
 static void merge_group(MergeReceiver *merge, TupleTableSlot *delta);
 static void update_group(MergeReceiver *merge, TupleTableSlot *stored, TupleTableSlot *delta);
@@ -60,7 +66,7 @@ static void merge_shutdown(DestReceiver *dest);
 static void merge_destroy(DestReceiver *dest);
 
 DestReceiver *
-sx_merge_receiver(const SxView *view)
+sx_merge_receiver(const SxView *view, int64 from_window)
 {
 	MergeReceiver *merge = palloc0(sizeof(MergeReceiver));
 	ListCell *lc;
@@ -73,7 +79,9 @@ sx_merge_receiver(const SxView *view)
 	merge->dest.mydest = DestNone;
 
 	merge->view = view;
-	merge->nkeys = view->nkeys + (view->has_slice ? 1 : 0);
+	merge->nkeys = view->nkeys + view->nslice;
+	merge->has_from_window = view->nslice > 1;
+	merge->from_window = from_window;
 	merge->naggregates = view->naggregates;
 	merge->values = palloc((merge->nkeys + merge->naggregates) * sizeof(Datum));
 	merge->isnull = palloc((merge->nkeys + merge->naggregates) * sizeof(bool));
@@ -93,6 +101,44 @@ sx_merge_counts(DestReceiver *receiver, int64 *inserted, int64 *updated)
 	sx_state_counts(((MergeReceiver *) receiver)->state, inserted, updated);
 }
 
+/* All rows of the delta have the same from_window: its columns, with that in its place. */
+static TupleDesc
+add_from_window(MergeReceiver *merge, TupleDesc delta)
+{
+	TupleDesc stored = sx_state_descriptor(merge->state);
+	int column = merge->nkeys; /* from 1 */
+	TupleDesc desc = CreateTemplateTupleDesc(delta->natts + 1);
+
+	if (delta->natts + 1 != stored->natts)
+		elog(ERROR, "delta of continuous view \"%s\" has %d columns instead of %d",
+			 merge->view->name, delta->natts, stored->natts - 1);
+	for (int i = 1; i <= desc->natts; i++)
+		if (i == column)
+			TupleDescCopyEntry(desc, i, stored, i);
+		else
+			TupleDescCopyEntry(desc, i, delta, i < column ? i : i - 1);
+	merge->widened = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
+	return desc;
+}
+
+static TupleTableSlot *
+widen(MergeReceiver *merge, TupleTableSlot *delta)
+{
+	TupleTableSlot *widened = merge->widened;
+	int before = merge->nkeys - 1;
+	int after = merge->naggregates;
+
+	slot_getallattrs(delta);
+	ExecClearTuple(widened);
+	memcpy(widened->tts_values, delta->tts_values, before * sizeof(Datum));
+	memcpy(widened->tts_isnull, delta->tts_isnull, before * sizeof(bool));
+	widened->tts_values[before] = TimestampTzGetDatum(merge->from_window);
+	widened->tts_isnull[before] = false;
+	memcpy(widened->tts_values + merge->nkeys, delta->tts_values + before, after * sizeof(Datum));
+	memcpy(widened->tts_isnull + merge->nkeys, delta->tts_isnull + before, after * sizeof(bool));
+	return ExecStoreVirtualTuple(widened);
+}
+
 /* A plan whose columns are not the state table's would be merged into garbage. */
 static void
 merge_startup(DestReceiver *dest, int operation, TupleDesc desc)
@@ -100,6 +146,8 @@ merge_startup(DestReceiver *dest, int operation, TupleDesc desc)
 	MergeReceiver *merge = (MergeReceiver *) dest;
 	TupleDesc stored = sx_state_descriptor(merge->state);
 
+	if (merge->has_from_window)
+		desc = add_from_window(merge, desc);
 	merge->desc = desc;
 	if (desc->natts != stored->natts)
 		elog(ERROR, "delta of continuous view \"%s\" has %d columns instead of %d",
@@ -125,6 +173,8 @@ merge_row(TupleTableSlot *delta, DestReceiver *dest)
 {
 	MergeReceiver *merge = (MergeReceiver *) dest;
 
+	if (merge->has_from_window)
+		delta = widen(merge, delta);
 	if (merge->ngroups < UNSORTED_GROUPS)
 	{
 		merge->ngroups++;
@@ -209,6 +259,7 @@ merge_destroy(DestReceiver *dest)
 {
 	MergeReceiver *merge = (MergeReceiver *) dest;
 
+	/* what merge_startup made was the executor's memory, and is gone */
 	sx_state_close(merge->state);
 	for (int i = 0; i < merge->naggregates; i++)
 		sx_aggregate_close(merge->aggregates[i]);

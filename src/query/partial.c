@@ -31,6 +31,7 @@ typedef struct Rewrite
 
 static Oid find_marker(void);
 static Agg *find_agg(Plan *plan);
+static void pass_types_on(Plan *plan, Agg *agg);
 static Node *unmark(Node *node, Rewrite *rewrite);
 static bool has_plain_aggregate(Node *node, void *context);
 
@@ -53,6 +54,7 @@ sx_partial_rewrite(PlannedStmt *stmt)
 	if (has_plain_aggregate((Node *) plan->targetlist, NULL))
 		elog(ERROR, "unmarked aggregate in a plan for a micro-batch");
 	agg->aggsplit = AGGSPLIT_INITIAL_SERIAL;
+	pass_types_on(stmt->planTree, agg);
 	/* a made-up estimate: an empty hash table of its size costs each small batch, growing a large one little */
 	agg->numGroups = Min(agg->numGroups, INITIAL_GROUPS);
 }
@@ -86,6 +88,32 @@ find_agg(Plan *plan)
 			return NULL;
 	}
 	return NULL;
+}
+
+/*
+ * What is above the Agg passes its columns on by Vars, some of which now have
+ * another type: a serialised state is a bytea.
+ */
+static void
+pass_types_on(Plan *plan, Agg *agg)
+{
+	Plan *below;
+	ListCell *lc;
+
+	if (plan == (Plan *) agg)
+		return;
+	below = IsA(plan, SubqueryScan) ? ((SubqueryScan *) plan)->subplan : plan->lefttree;
+	pass_types_on(below, agg);
+	foreach (lc, plan->targetlist)
+	{
+		Var *var = (Var *) lfirst_node(TargetEntry, lc)->expr;
+		TargetEntry *source;
+
+		if (!IsA(var, Var))
+			continue;
+		source = list_nth(below->targetlist, var->varattno - 1);
+		var->vartype = exprType((Node *) source->expr);
+	}
 }
 
 static Node *

@@ -1,17 +1,26 @@
 /*
  * pushdown.c
- *	  Conditions on a view's window column use the index on slice_start.
+ *	  Conditions on a view's window column as conditions on where windows start.
  *
- * A visible view shows w = streamx.tumble_range(slice_start, size), of which
- * the state table has no index.  But each condition on w implies conditions on
- * slice_start:
+ * A visible view shows one of
  *
- *		w @> x           ->   slice_start <= x,  slice_start > x - size
- *		lower(w) >= x    ->   slice_start >= x
- *		upper(w) <= x    ->   slice_start <= x - size
- *		w && r           ->   slice_start <= last of r,  slice_start > first of r - size
+ *		tumble              w = streamx.tumble_range(slice_start, size)
+ *		   calendar sizes   w = streamx.tumble_range(slice_start, size, origin, timezone)
+ *		session             w = streamx.window_range(slice_start, slice_end, gap, NULL)
+ *		hop, cumulate       w = streamx.window_range(window_start, window_end, least, most)
  *
- * When the planner has made a state table's paths, we show it the implied
+ * of which the state table has no index.  But each condition on w implies conditions on
+ * the start, with the least and the greatest size that a window has:
+ *
+ *		w @> x           ->   start <= x,  start > x - most
+ *		lower(w) >= x    ->   start >= x
+ *		upper(w) <= x    ->   start <= x - least
+ *		w && r           ->   start <= last of r,  start > first of r - most
+ *
+ * Sessions have no greatest size, and no conditions that need one.
+ *
+ * The foreign tables of hop and cumulate ask for these conditions when they
+ * plan a scan (windows.c).  For state tables they are to use the index on slice_start: when the planner has made a state table's paths, we show it the implied
  * conditions, let it make index paths once more, and take them away again: so
  * they serve as index conditions only, and what the user wrote is still
  * checked.  A derived condition may therefore accept too much, never too little.
@@ -19,15 +28,9 @@
 #include "compat.h"
 
 #include "access/stratnum.h"
-#include "catalog/dependency.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_extension.h"
-#include "catalog/pg_namespace.h"
 #include "catalog/pg_operator.h"
-#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
-#include "commands/extension.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/clauses.h"
@@ -38,15 +41,16 @@
 #include "optimizer/restrictinfo.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
-#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rangetypes.h"
-#include "utils/syscache.h"
+#include "utils/timestamp.h"
 #include "utils/typcache.h"
 
 #include "query/pushdown.h"
+#include "query/range_function.h"
+#include "window/window.h"
 
-/* What a condition compares slice_start with: x itself, or a bound of range x. */
+/* What a condition compares the start with: x itself, or a bound of range x. */
 typedef enum Bound
 {
 	BOUND_X,
@@ -56,16 +60,17 @@ typedef enum Bound
 
 typedef struct Implied
 {
-	StrategyNumber strategy; /* slice_start < <= = >= > the bound; 0: no condition */
+	StrategyNumber strategy; /* start < <= = >= > the bound; 0: no condition */
 	Bound bound;
-	bool less_size; /* the bound less the window's size */
+	bool
+		less_size; /* the bound less the window's size: the least for < <=, the greatest for >= > */
 } Implied;
 
 /*
  * What "w operator x" implies.  The first bound of an empty or unbounded range
  * is -infinity; the last one is infinity, of an empty range -infinity.  So
  * where an empty x makes the operator false a bound may be anything, else it
- * must accept every slice_start.
+ * must accept every start.
  */
 typedef struct Rule
 {
@@ -101,31 +106,15 @@ static const Rule rules[] = {
 	{OID_RANGE_OVERLAPS_RIGHT_OP, false, {{BTGreaterEqualStrategyNumber, BOUND_FIRST, false}}},
 };
 
-/* Our functions for one type of slice_start. */
-typedef struct SliceFunctions
-{
-	Oid slice_type;
-	Oid range_type;
-	Oid tumble_range;
-	Oid slice_before;
-	Oid range_first;
-	Oid range_last;
-} SliceFunctions;
-
-/* Looked up when needed, forgotten by invalidation. */
-static bool namespace_is_known = false;
-static Oid internal_namespace;
-static bool functions_are_known = false;
-static SliceFunctions functions[2];
-
 static set_rel_pathlist_hook_type previous_set_rel_pathlist = NULL;
 
-/* A window in a condition: tumble_range(slice_start, size) of the relation at hand. */
+/* A window in a condition, of the relation at hand. */
 typedef struct WindowColumn
 {
-	const SliceFunctions *functions;
-	Var *slice_start;
-	Const *size;
+	const SxRangeFunctions *functions;
+	Var *start;
+	Const *least; /* sizes, in pure time; NULL: no bound */
+	Const *most;
 } WindowColumn;
 
 static void set_rel_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte);
@@ -138,17 +127,18 @@ static List *derive(PlannerInfo *root, Index relid, Node *clause);
 static List *derive_or(PlannerInfo *root, Index relid, List *branches);
 static List *derive_operator(PlannerInfo *root, Index relid, OpExpr *clause);
 static List *derive_from_window(const WindowColumn *window, Oid opno, Expr *x);
+static List *derive_from_end(const WindowColumn *window, Oid opno, Expr *x);
+static bool is_one_size(const WindowColumn *window);
 static List *derive_any(PlannerInfo *root, Index relid, ScalarArrayOpExpr *clause);
 static bool match_window(Node *node, Index relid, WindowColumn *window);
+static bool match_sizes(const FuncExpr *call, WindowColumn *window);
+static bool match_calendar(const FuncExpr *call, WindowColumn *window);
 static bool match_bound(Node *node, Index relid, Oid *bound_function, WindowColumn *window);
 static bool is_usable(PlannerInfo *root, Index relid, Node *x);
-static Expr *make_condition(const WindowColumn *window, const Implied *implied, Expr *x);
-static Expr *less_size(const WindowColumn *window, Expr *x);
-static Oid find_internal_namespace(void);
-static bool find_functions(void);
-static bool find_slice_functions(Oid extension, Oid namespace, SliceFunctions *found);
-static Oid find_function(Oid extension, Oid namespace, const char *name, Oid arg1, Oid arg2);
-static void forget(Datum arg, int cache, uint32 hash);
+static bool
+add_condition(const WindowColumn *window, const Implied *implied, Expr *x, List **conditions);
+static Expr *make_bound(const WindowColumn *window, const Implied *implied, Expr *x);
+static Const *size_const(int64 size_us);
 
 void
 sx_pushdown_init(void)
@@ -157,13 +147,24 @@ sx_pushdown_init(void)
 	set_rel_pathlist_hook = set_rel_pathlist;
 }
 
+List *
+sx_pushdown_derive(PlannerInfo *root, Index relid, Node *clause)
+{
+	List *conditions = NIL;
+	ListCell *lc;
+
+	foreach (lc, derive(root, relid, clause))
+		conditions = lappend(conditions, eval_const_expressions(root, lfirst(lc)));
+	return conditions;
+}
+
 static void
 set_rel_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
 {
 	List *derived;
 	List *underived;
 
-	if (is_state_table(rel, rte) && find_functions())
+	if (is_state_table(rel, rte) && sx_range_functions())
 	{
 		derived = derive_restrictions(root, rel, &underived);
 		if (derived != NIL)
@@ -183,7 +184,7 @@ is_state_table(RelOptInfo *rel, RangeTblEntry *rte)
 		rte->relkind != RELKIND_RELATION || rte->inh || rte->tablesample != NULL ||
 		IS_DUMMY_REL(rel))
 		return false;
-	namespace = find_internal_namespace();
+	namespace = sx_internal_namespace();
 	return OidIsValid(namespace) && get_rel_namespace(rte->relid) == namespace;
 }
 
@@ -290,7 +291,7 @@ add_index_paths(PlannerInfo *root, RelOptInfo *rel, List *derived)
 		lfirst_node(IndexOptInfo, lc)->indrestrictinfo = lfirst(saved);
 }
 
-/* Conditions on slice_start, all implied by the clause; NIL if it says nothing of a window. */
+/* Conditions on the start, all implied by the clause; NIL if it says nothing of a window. */
 static List *
 derive(PlannerInfo *root, Index relid, Node *clause)
 {
@@ -355,17 +356,8 @@ derive_operator(PlannerInfo *root, Index relid, OpExpr *clause)
 	if (bound_function == InvalidOid)
 		return derive_from_window(&window, opno, (Expr *) x);
 	if (bound_function == F_UPPER_ANYRANGE)
-	{
-		TypeCacheEntry *type =
-			lookup_type_cache(window.functions->slice_type, TYPECACHE_BTREE_OPFAMILY);
-
-		/* comparison with another type would need a cast, which may fail */
-		if (exprType(x) != window.functions->slice_type ||
-			get_op_opfamily_strategy(opno, type->btree_opf) == 0)
-			return NIL;
-		x = (Node *) less_size(&window, (Expr *) x);
-	}
-	return list_make1(make_opclause(opno, BOOLOID, false, (Expr *) copyObject(window.slice_start),
+		return derive_from_end(&window, opno, (Expr *) x);
+	return list_make1(make_opclause(opno, BOOLOID, false, (Expr *) copyObject(window.start),
 									(Expr *) copyObject(x), InvalidOid, clause->inputcollid));
 }
 
@@ -385,16 +377,42 @@ derive_from_window(const WindowColumn *window, Oid opno, Expr *x)
 									  RangeIsEmpty(DatumGetRangeTypeP(((Const *) x)->constvalue))))
 			return NIL;
 		for (j = 0; j < lengthof(rules[i].implied); j++)
-			if (rules[i].implied[j].strategy != InvalidStrategy)
-			{
-				Expr *condition = make_condition(window, &rules[i].implied[j], x);
-
-				if (condition == NULL)
-					return NIL;
-				conditions = lappend(conditions, condition);
-			}
+			if (rules[i].implied[j].strategy != InvalidStrategy &&
+				!add_condition(window, &rules[i].implied[j], x, &conditions))
+				return NIL;
 	}
 	return conditions;
+}
+
+/* What "upper(window) operator x" implies. */
+static List *
+derive_from_end(const WindowColumn *window, Oid opno, Expr *x)
+{
+	TypeCacheEntry *type =
+		lookup_type_cache(window->functions->slice_type, TYPECACHE_BTREE_OPFAMILY);
+	int strategy = get_op_opfamily_strategy(opno, type->btree_opf);
+	Implied implied = {strategy, BOUND_X, true};
+	List *conditions = NIL;
+
+	/* comparison with another type would need a cast, which may fail */
+	if (strategy == 0 || exprType((Node *) x) != window->functions->slice_type)
+		return NIL;
+	if (strategy == BTEqualStrategyNumber && !is_one_size(window))
+	{
+		implied.strategy = BTLessEqualStrategyNumber;
+		(void) add_condition(window, &implied, x, &conditions);
+		implied.strategy = BTGreaterEqualStrategyNumber;
+	}
+	(void) add_condition(window, &implied, x, &conditions);
+	return conditions;
+}
+
+static bool
+is_one_size(const WindowColumn *window)
+{
+	return window->least != NULL && window->most != NULL &&
+		   DatumGetBool(DirectFunctionCall2(interval_eq, window->least->constvalue,
+											window->most->constvalue));
 }
 
 /* lower(window) = ANY (array) */
@@ -409,30 +427,75 @@ derive_any(PlannerInfo *root, Index relid, ScalarArrayOpExpr *clause)
 		bound_function != F_LOWER_ANYRANGE || !is_usable(root, relid, lsecond(clause->args)))
 		return NIL;
 	condition = copyObject(clause);
-	linitial(condition->args) = copyObject(window.slice_start);
+	linitial(condition->args) = copyObject(window.start);
 	return list_make1(condition);
 }
 
-/* Whether a node is a window of the relation: streamx.tumble_range(slice_start, constant). */
+/* Whether a node is a window of the relation, as visible views show them. */
 static bool
 match_window(Node *node, Index relid, WindowColumn *window)
 {
 	FuncExpr *call = (FuncExpr *) node;
+	const SxRangeFunctions *functions = sx_range_functions();
 	int i;
 
-	if (!IsA(node, FuncExpr) || list_length(call->args) != 2 || !IsA(linitial(call->args), Var) ||
-		!IsA(lsecond(call->args), Const))
+	if (functions == NULL || !IsA(node, FuncExpr) || list_length(call->args) < 2 ||
+		!IsA(linitial(call->args), Var))
 		return false;
-	for (i = 0; i < lengthof(functions); i++)
-		if (functions[i].tumble_range == call->funcid)
-		{
-			window->functions = &functions[i];
-			window->slice_start = linitial(call->args);
-			window->size = lsecond(call->args);
-			return window->slice_start->varno == relid && window->slice_start->varlevelsup == 0 &&
-				   !window->size->constisnull;
-		}
+	window->start = linitial(call->args);
+	if (window->start->varno != relid || window->start->varlevelsup != 0)
+		return false;
+	for (i = 0; i < SX_RANGE_TYPES; i++)
+	{
+		window->functions = &functions[i];
+		if (match_sizes(call, window))
+			return true;
+	}
 	return false;
+}
+
+/* The sizes of windows that a call of one of our functions makes; false: it is none. */
+static bool
+match_sizes(const FuncExpr *call, WindowColumn *window)
+{
+	const SxRangeFunctions *fns = window->functions;
+
+	if (call->funcid == fns->calendar_range)
+		return match_calendar(call, window);
+	if (call->funcid == fns->tumble_range)
+		window->least = window->most = lsecond(call->args);
+	else if (call->funcid == fns->window_range)
+	{
+		window->least = lthird(call->args);
+		window->most = lfourth(call->args);
+	}
+	else
+		return false;
+	if (!IsA(window->least, Const) || !IsA(window->most, Const))
+		return false;
+	if (window->least->constisnull)
+		window->least = NULL;
+	if (window->most->constisnull)
+		window->most = NULL;
+	return true;
+}
+
+/* tumble_range(slice_start, size, origin, timezone) */
+static bool
+match_calendar(const FuncExpr *call, WindowColumn *window)
+{
+	Const *size = lsecond(call->args);
+	Const *timezone = lfourth(call->args);
+	SxWindow calendar;
+
+	if (!IsA(size, Const) || size->constisnull || !IsA(timezone, Const))
+		return false;
+	sx_window_make(SX_WINDOW_TUMBLE, DatumGetIntervalP(size->constvalue), NULL, NULL,
+				   timezone->constisnull ? NULL : TextDatumGetCString(timezone->constvalue),
+				   &calendar);
+	window->least = size_const(sx_window_least_us(&calendar));
+	window->most = size_const(sx_window_most_us(&calendar));
+	return true;
 }
 
 /* Whether a node is a window (bound_function InvalidOid), or lower() or upper() of one. */
@@ -460,117 +523,62 @@ is_usable(PlannerInfo *root, Index relid, Node *x)
 		   !contain_subplans(x);
 }
 
-/* slice_start operator bound; NULL if x is not of the type it should be. */
-static Expr *
-make_condition(const WindowColumn *window, const Implied *implied, Expr *x)
+/*
+ * Append "start operator bound", unless windows have no size to subtract from the
+ * bound.  False if x is not of the type it should be.
+ */
+static bool
+add_condition(const WindowColumn *window, const Implied *implied, Expr *x, List **conditions)
 {
-	const SliceFunctions *fns = window->functions;
+	const SxRangeFunctions *fns = window->functions;
 	TypeCacheEntry *type = lookup_type_cache(fns->slice_type, TYPECACHE_BTREE_OPFAMILY);
 	Oid opno =
 		get_opfamily_member(type->btree_opf, fns->slice_type, fns->slice_type, implied->strategy);
-	Expr *bound = copyObject(x);
+	Expr *bound;
 
 	if (!OidIsValid(opno) ||
 		exprType((Node *) x) != (implied->bound == BOUND_X ? fns->slice_type : fns->range_type))
+		return false;
+	bound = make_bound(window, implied, x);
+	if (bound)
+		*conditions = lappend(*conditions, make_opclause(opno, BOOLOID, false,
+														 (Expr *) copyObject(window->start), bound,
+														 InvalidOid, InvalidOid));
+	return true;
+}
+
+/* What the start is compared with; NULL: nothing that is known. */
+static Expr *
+make_bound(const WindowColumn *window, const Implied *implied, Expr *x)
+{
+	const SxRangeFunctions *fns = window->functions;
+	Expr *bound = copyObject(x);
+	bool is_lower = implied->strategy >= BTEqualStrategyNumber;
+	Const *size = is_lower ? window->most : window->least;
+
+	if (implied->less_size && is_lower && size == NULL)
 		return NULL;
 	if (implied->bound != BOUND_X)
 		bound = (Expr *) makeFuncExpr(
 			implied->bound == BOUND_FIRST ? fns->range_first : fns->range_last, fns->slice_type,
 			list_make1(bound), InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL);
-	if (implied->less_size)
-		bound = less_size(window, bound);
-	return make_opclause(opno, BOOLOID, false, (Expr *) copyObject(window->slice_start), bound,
-						 InvalidOid, InvalidOid);
+	if (implied->less_size && size != NULL)
+		bound = (Expr *) makeFuncExpr(fns->slice_before, fns->slice_type,
+									  list_make2(bound, copyObject(size)), InvalidOid, InvalidOid,
+									  COERCE_EXPLICIT_CALL);
+	return bound;
 }
 
-static Expr *
-less_size(const WindowColumn *window, Expr *x)
+/* A size in pure time; NULL: nothing that could be subtracted. */
+static Const *
+size_const(int64 size_us)
 {
-	return (Expr *) makeFuncExpr(window->functions->slice_before, window->functions->slice_type,
-								 list_make2(copyObject(x), copyObject(window->size)), InvalidOid,
-								 InvalidOid, COERCE_EXPLICIT_CALL);
-}
+	Interval *size;
 
-/* Schema streamx_internal; InvalidOid while it does not exist. */
-static Oid
-find_internal_namespace(void)
-{
-	static bool is_registered = false;
-
-	if (!is_registered)
-	{
-		CacheRegisterSyscacheCallback(NAMESPACEOID, forget, (Datum) 0);
-		CacheRegisterSyscacheCallback(PROCOID, forget, (Datum) 0);
-		is_registered = true;
-	}
-	if (!namespace_is_known)
-	{
-		namespace_is_known = true; /* first: the lookup may be told to forget it */
-		internal_namespace = get_namespace_oid("streamx_internal", true);
-	}
-	return internal_namespace;
-}
-
-/*
- * Look our functions up; false when they are not there.  They must belong to
- * the extension: anybody may create a schema and functions of these names where it is not
- * installed.
- */
-static bool
-find_functions(void)
-{
-	Oid extension;
-	Oid namespace;
-
-	if (functions_are_known)
-		return true;
-	extension = get_extension_oid("streamx", true);
-	namespace = get_namespace_oid("streamx", true);
-	if (!OidIsValid(extension) || !OidIsValid(namespace))
-		return false;
-
-	functions[0].slice_type = TIMESTAMPTZOID;
-	functions[0].range_type = TSTZRANGEOID;
-	functions[1].slice_type = TIMESTAMPOID;
-	functions[1].range_type = TSRANGEOID;
-	functions_are_known = true; /* first: the lookup may be told to forget them */
-	if (!find_slice_functions(extension, namespace, &functions[0]) ||
-		!find_slice_functions(extension, namespace, &functions[1]))
-		functions_are_known = false;
-	return functions_are_known;
-}
-
-static bool
-find_slice_functions(Oid extension, Oid namespace, SliceFunctions *found)
-{
-	Oid slice = found->slice_type;
-	Oid range = found->range_type;
-
-	found->tumble_range = find_function(extension, namespace, "tumble_range", slice, INTERVALOID);
-	found->slice_before = find_function(extension, namespace, "slice_before", slice, INTERVALOID);
-	found->range_first = find_function(extension, namespace, "range_first", range, InvalidOid);
-	found->range_last = find_function(extension, namespace, "range_last", range, InvalidOid);
-	return OidIsValid(found->tumble_range) && OidIsValid(found->slice_before) &&
-		   OidIsValid(found->range_first) && OidIsValid(found->range_last);
-}
-
-static Oid
-find_function(Oid extension, Oid namespace, const char *name, Oid arg1, Oid arg2)
-{
-	Oid args[2] = {arg1, arg2};
-	oidvector *arguments = buildoidvector(args, OidIsValid(arg2) ? 2 : 1);
-	Oid function = GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum(name),
-								   PointerGetDatum(arguments), ObjectIdGetDatum(namespace));
-
-	if (OidIsValid(function) && getExtensionOfObject(ProcedureRelationId, function) != extension)
-		return InvalidOid;
-	return function;
-}
-
-static void
-forget(Datum arg, int cache, uint32 hash)
-{
-	functions_are_known = false;
-	if (cache == NAMESPACEOID)
-		namespace_is_known = false;
+	if (size_us <= 0 || size_us == PG_INT64_MAX)
+		return NULL;
+	size = palloc0(sizeof(Interval));
+	size->time = size_us;
+	return makeConst(INTERVALOID, -1, InvalidOid, sizeof(Interval), IntervalPGetDatum(size), false,
+					 false);
 }

@@ -5,7 +5,8 @@
  * One index scan serves all groups of a batch: each is a rescan with other key
  * values.  Rows are written through the table access method alone; the caller
  * holds the view's lock, so nobody else writes them, and the indexes cover keys
- * only, so that updates are HOT.
+ * and slices only, so that updates are HOT, but for those of sessions that
+ * now begin earlier.
  */
 #include "compat.h"
 
@@ -24,6 +25,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 #include "utils/tuplesort.h"
 
 #include "query/state.h"
@@ -34,7 +36,8 @@
 struct SxState
 {
 	const char *view_name;
-	int nkeys; /* keys and slice: the columns before the states */
+	int nindexed; /* columns of the unique index: what tells groups apart */
+	int nleading; /* columns before the states */
 	int ncolumns;
 	MemoryContext context;
 	Relation table;
@@ -45,7 +48,8 @@ struct SxState
 	/* the probe */
 	Relation index;
 	IndexScanDesc scan;
-	ScanKey keys;
+	ScanKey keys; /* one for each indexed column; of sessions two for the last */
+	int nkeys;
 	bool *key_is_varlena;
 
 	/* for index entries; opened by the first row that needs some */
@@ -56,8 +60,14 @@ struct SxState
 	int64 updated;
 };
 
+static void store_written(SxState *state, const Datum *values, const bool *isnull);
+static void fill_key(ScanKey key, Datum value, bool is_null);
+static void rescan(SxState *state);
+static TupleTableSlot *next_row(SxState *state, ScanDirection direction);
+static void write_update(SxState *state, ItemPointer tid);
 static Relation open_probe_index(SxState *state);
-static void prepare_keys(SxState *state);
+static void prepare_keys(SxState *state, bool is_session);
+static void prepare_key(const SxState *state, ScanKey key, int column, StrategyNumber strategy);
 static void insert_index_entries(SxState *state, bool is_update, SxUpdateIndexes update_indexes);
 static void open_indexes(SxState *state);
 static bool has_large_key(const SxState *state);
@@ -67,13 +77,15 @@ SxState *
 sx_state_open(const SxView *view)
 {
 	SxState *state = palloc0(sizeof(SxState));
+	bool is_session = view->window.kind == SX_WINDOW_SESSION;
 
 	/* what this transaction wrote before is to be seen, too */
 	CommandCounterIncrement();
 
 	state->view_name = view->name;
-	state->nkeys = view->nkeys + (view->has_slice ? 1 : 0);
-	state->ncolumns = state->nkeys + view->naggregates;
+	state->nleading = view->nkeys + view->nslice;
+	state->nindexed = is_session ? view->nkeys + 1 : state->nleading;
+	state->ncolumns = state->nleading + view->naggregates;
 	state->context = CurrentMemoryContext;
 	state->table = table_open(view->state, RowExclusiveLock);
 	if (RelationGetNumberOfAttributes(state->table) != state->ncolumns)
@@ -83,7 +95,7 @@ sx_state_open(const SxView *view)
 	state->found = table_slot_create(state->table, NULL);
 	state->written = MakeSingleTupleTableSlot(RelationGetDescr(state->table), &TTSOpsVirtual);
 	state->index = open_probe_index(state);
-	prepare_keys(state);
+	prepare_keys(state, is_session);
 	state->scan = sx_index_beginscan(state->table, state->index, state->snapshot, state->nkeys);
 	return state;
 }
@@ -97,23 +109,54 @@ sx_state_descriptor(const SxState *state)
 TupleTableSlot *
 sx_state_find(SxState *state, const Datum *values, const bool *isnull)
 {
-	/* the scan allocates as it goes, and keeps that */
-	MemoryContext old = MemoryContextSwitchTo(state->context);
-	bool is_found;
+	for (int i = 0; i < state->nindexed; i++)
+		fill_key(&state->keys[i], values[i], isnull[i]);
+	rescan(state);
+	return next_row(state, ForwardScanDirection);
+}
 
-	for (int i = 0; i < state->nkeys; i++)
+void
+sx_state_scan(SxState *state, const Datum *values, const bool *isnull, TimestampTz after,
+			  TimestampTz last)
+{
+	int nkeys = state->nindexed - 1;
+
+	for (int i = 0; i < nkeys; i++)
+		fill_key(&state->keys[i], values[i], isnull[i]);
+	fill_key(&state->keys[nkeys], TimestampTzGetDatum(last), false);
+	fill_key(&state->keys[nkeys + 1], TimestampTzGetDatum(after), false);
+	rescan(state);
+}
+
+TupleTableSlot *
+sx_state_next(SxState *state)
+{
+	return next_row(state, BackwardScanDirection);
+}
+
+SxStateRow
+sx_state_row(const SxState *state)
+{
+	SxStateRow row = {.tid = state->found->tts_tid};
+
+	return row;
+}
+
+bool
+sx_state_same_keys(const SxState *state, const TupleTableSlot *left, const TupleTableSlot *right)
+{
+	for (int i = 0; i < state->nindexed - 1; i++)
 	{
 		ScanKey key = &state->keys[i];
 
-		key->sk_flags = isnull[i] ? SK_ISNULL | SK_SEARCHNULL : 0;
-		key->sk_argument = isnull[i] ? (Datum) 0 : values[i];
+		if (left->tts_isnull[i] != right->tts_isnull[i])
+			return false;
+		if (!left->tts_isnull[i] &&
+			!DatumGetBool(FunctionCall2Coll(&key->sk_func, key->sk_collation, left->tts_values[i],
+											right->tts_values[i])))
+			return false;
 	}
-	index_rescan(state->scan, state->keys, state->nkeys, NULL, 0);
-	is_found = index_getnext_slot(state->scan, ForwardScanDirection, state->found);
-	if (is_found)
-		slot_getallattrs(state->found);
-	MemoryContextSwitchTo(old);
-	return is_found ? state->found : NULL;
+	return true;
 }
 
 void
@@ -121,33 +164,41 @@ sx_state_update(SxState *state, const Datum *states, const bool *isnull)
 {
 	TupleTableSlot *found = state->found;
 	TupleTableSlot *written = state->written;
-	int nkeys = state->nkeys;
-	int nstates = state->ncolumns - nkeys;
-	SxUpdateIndexes update_indexes;
+	int nleading = state->nleading;
+	int nstates = state->ncolumns - nleading;
 
 	ExecClearTuple(written);
-	memcpy(written->tts_values, found->tts_values, nkeys * sizeof(Datum));
-	memcpy(written->tts_isnull, found->tts_isnull, nkeys * sizeof(bool));
-	memcpy(written->tts_values + nkeys, states, nstates * sizeof(Datum));
-	memcpy(written->tts_isnull + nkeys, isnull, nstates * sizeof(bool));
+	memcpy(written->tts_values, found->tts_values, nleading * sizeof(Datum));
+	memcpy(written->tts_isnull, found->tts_isnull, nleading * sizeof(bool));
+	memcpy(written->tts_values + nleading, states, nstates * sizeof(Datum));
+	memcpy(written->tts_isnull + nleading, isnull, nstates * sizeof(bool));
 	ExecStoreVirtualTuple(written);
-	simple_table_tuple_update(state->table, &found->tts_tid, written, state->snapshot,
-							  &update_indexes);
-	if (sx_update_needs_indexes(update_indexes))
-		insert_index_entries(state, true, update_indexes);
+	write_update(state, &found->tts_tid);
+}
+
+void
+sx_state_replace(SxState *state, const SxStateRow *row, const Datum *values, const bool *isnull)
+{
+	ItemPointerData tid = row->tid;
+
+	store_written(state, values, isnull);
+	write_update(state, &tid);
+}
+
+void
+sx_state_delete(SxState *state, const SxStateRow *row)
+{
+	ItemPointerData tid = row->tid;
+
+	simple_table_tuple_delete(state->table, &tid, state->snapshot);
 	state->updated++;
 }
 
 void
 sx_state_insert(SxState *state, const Datum *values, const bool *isnull)
 {
-	TupleTableSlot *written = state->written;
-
-	ExecClearTuple(written);
-	memcpy(written->tts_values, values, state->ncolumns * sizeof(Datum));
-	memcpy(written->tts_isnull, isnull, state->ncolumns * sizeof(bool));
-	ExecStoreVirtualTuple(written);
-	simple_table_tuple_insert(state->table, written);
+	store_written(state, values, isnull);
+	simple_table_tuple_insert(state->table, state->written);
 	insert_index_entries(state, false, SX_UPDATE_ALL_INDEXES);
 	state->inserted++;
 }
@@ -175,7 +226,61 @@ sx_state_counts(const SxState *state, int64 *inserted, int64 *updated)
 	*updated = state->updated;
 }
 
+/* Writing */
+
+static void
+store_written(SxState *state, const Datum *values, const bool *isnull)
+{
+	TupleTableSlot *written = state->written;
+
+	ExecClearTuple(written);
+	memcpy(written->tts_values, values, state->ncolumns * sizeof(Datum));
+	memcpy(written->tts_isnull, isnull, state->ncolumns * sizeof(bool));
+	ExecStoreVirtualTuple(written);
+}
+
+/* The row as it is now written, instead of the one at tid. */
+static void
+write_update(SxState *state, ItemPointer tid)
+{
+	SxUpdateIndexes update_indexes;
+
+	simple_table_tuple_update(state->table, tid, state->written, state->snapshot, &update_indexes);
+	if (sx_update_needs_indexes(update_indexes))
+		insert_index_entries(state, true, update_indexes);
+	state->updated++;
+}
+
 /* Finding */
+
+static void
+fill_key(ScanKey key, Datum value, bool is_null)
+{
+	key->sk_flags = is_null ? SK_ISNULL | SK_SEARCHNULL : 0;
+	key->sk_argument = is_null ? (Datum) 0 : value;
+}
+
+/* The scan allocates as it goes, and keeps that. */
+static void
+rescan(SxState *state)
+{
+	MemoryContext old = MemoryContextSwitchTo(state->context);
+
+	index_rescan(state->scan, state->keys, state->nkeys, NULL, 0);
+	MemoryContextSwitchTo(old);
+}
+
+static TupleTableSlot *
+next_row(SxState *state, ScanDirection direction)
+{
+	MemoryContext old = MemoryContextSwitchTo(state->context);
+	bool is_found = index_getnext_slot(state->scan, direction, state->found);
+
+	if (is_found)
+		slot_getallattrs(state->found);
+	MemoryContextSwitchTo(old);
+	return is_found ? state->found : NULL;
+}
 
 /*
  * The unique index on exactly the key columns, in order.  Its OID is not kept
@@ -192,10 +297,11 @@ open_probe_index(SxState *state)
 		Relation index = index_open(lfirst_oid(lc), RowExclusiveLock);
 		Form_pg_index form = index->rd_index;
 		bool is_probe = form->indisunique && form->indisvalid && form->indisready &&
-						form->indnkeyatts == state->nkeys && index->rd_rel->relam == BTREE_AM_OID &&
+						form->indnkeyatts == state->nindexed &&
+						index->rd_rel->relam == BTREE_AM_OID &&
 						heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL);
 
-		for (int i = 0; is_probe && i < state->nkeys; i++)
+		for (int i = 0; is_probe && i < state->nindexed; i++)
 			is_probe = form->indkey.values[i] == i + 1;
 		if (is_probe)
 			return index;
@@ -207,44 +313,61 @@ open_probe_index(SxState *state)
 					errhint("Drop the view and create it again.")));
 }
 
-/* Scan keys for equality; each probe fills in its values. */
+/*
+ * Scan keys for equality, but for the start of a session, which is between
+ * bounds; each probe fills in its values.
+ */
 static void
-prepare_keys(SxState *state)
+prepare_keys(SxState *state, bool is_session)
+{
+	TupleDesc desc = RelationGetDescr(state->table);
+	int last = state->nindexed - 1;
+
+	state->nkeys = state->nindexed + (is_session ? 1 : 0);
+	state->keys = palloc0(state->nkeys * sizeof(ScanKeyData));
+	state->key_is_varlena = palloc0(state->nindexed * sizeof(bool));
+	for (int i = 0; i < state->nindexed; i++)
+	{
+		bool is_bound = is_session && i == last;
+
+		prepare_key(state, &state->keys[i], i,
+					is_bound ? BTLessEqualStrategyNumber : BTEqualStrategyNumber);
+		state->key_is_varlena[i] = TupleDescAttr(desc, i)->attlen == -1;
+	}
+	if (is_session)
+		prepare_key(state, &state->keys[last + 1], last, BTGreaterStrategyNumber);
+}
+
+static void
+prepare_key(const SxState *state, ScanKey key, int column, StrategyNumber strategy)
 {
 	Relation index = state->index;
+	Oid type = index->rd_opcintype[column];
+	Oid operator= get_opfamily_member(index->rd_opfamily[column], type, type, strategy);
 
-	state->keys = palloc0(state->nkeys * sizeof(ScanKeyData));
-	state->key_is_varlena = palloc0(state->nkeys * sizeof(bool));
-	for (int i = 0; i < state->nkeys; i++)
-	{
-		Oid type = index->rd_opcintype[i];
-		Oid equals = get_opfamily_member(index->rd_opfamily[i], type, type, BTEqualStrategyNumber);
-
-		if (!OidIsValid(equals))
-			elog(ERROR, "missing operator %d(%u,%u) in opfamily %u", BTEqualStrategyNumber, type,
-				 type, index->rd_opfamily[i]);
-		ScanKeyEntryInitialize(&state->keys[i], 0, i + 1, BTEqualStrategyNumber, InvalidOid,
-							   index->rd_indcollation[i], get_opcode(equals), (Datum) 0);
-		state->key_is_varlena[i] = TupleDescAttr(RelationGetDescr(state->table), i)->attlen == -1;
-	}
+	if (!OidIsValid(operator))
+		elog(ERROR, "missing operator %d(%u,%u) in opfamily %u", strategy, type, type,
+			 index->rd_opfamily[column]);
+	ScanKeyEntryInitialize(key, 0, column + 1, strategy, InvalidOid, index->rd_indcollation[column],
+						   get_opcode(operator), (Datum) 0);
 }
 
 struct Tuplesortstate *
 sx_state_begin_sort(const SxState *state, TupleDesc desc)
 {
 	Relation index = state->index;
-	AttrNumber *columns = palloc(state->nkeys * sizeof(AttrNumber));
-	Oid *operators = palloc(state->nkeys * sizeof(Oid));
-	bool *nulls_first = palloc0(state->nkeys * sizeof(bool));
+	AttrNumber *columns = palloc(state->nindexed * sizeof(AttrNumber));
+	Oid *operators = palloc(state->nindexed * sizeof(Oid));
+	bool *nulls_first = palloc0(state->nindexed * sizeof(bool));
 
-	for (int i = 0; i < state->nkeys; i++)
+	for (int i = 0; i < state->nindexed; i++)
 	{
 		Oid type = index->rd_opcintype[i];
 
 		columns[i] = i + 1;
 		operators[i] = get_opfamily_member(index->rd_opfamily[i], type, type, BTLessStrategyNumber);
 	}
-	return tuplesort_begin_heap(desc, state->nkeys, columns, operators, index->rd_indcollation,
+	return tuplesort_begin_heap(desc, state->nindexed, columns, operators, index->rd_indcollation,
 								nulls_first, Max(work_mem / 4, 64), NULL, TUPLESORT_NONE);
 }
 
@@ -282,7 +405,7 @@ has_large_key(const SxState *state)
 {
 	Size size = 0;
 
-	for (int i = 0; i < state->nkeys; i++)
+	for (int i = 0; i < state->nindexed; i++)
 		if (state->key_is_varlena[i] && !state->written->tts_isnull[i])
 			size += toast_raw_datum_size(state->written->tts_values[i]);
 	return size > SAFE_KEY_SIZE;

@@ -5,6 +5,10 @@
  *
  *      accepted = messages from the view's start to its committed offsets
  *                 - dead letters of the stream and of the view - late rows
+ *                 - windows that refused a row which others took
+ *                 - windows removed by retention
+ *
+ * The last two are left out by streamx.counts(), which the definition asks.
  *
  * Under the stream's lock nothing moves, and one snapshot taken under it shows
  * view, positions and refusals as one state.  Everything the definition can
@@ -26,6 +30,7 @@
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
+#include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
 #include "access/xact.h"
@@ -36,9 +41,19 @@
 #include "catalog/spi.h"
 #include "catalog/stream.h"
 #include "query/compare.h"
+#include "query/retention.h"
 #include "query/run.h"
 #include "query/sql.h"
 #include "query/view.h"
+
+/* What streamx.counts() goes by while a definition runs; NULL: no verify is running. */
+typedef struct Accepted
+{
+	const SxScanInput *input;
+	int64 removed_through;
+} Accepted;
+
+static const Accepted *accepted = NULL;
 
 static void check_permission(const SxView *view);
 static void check_provable(const SxView *view, const SxStream *stream);
@@ -47,11 +62,14 @@ refuse(const SxView *view, const char *reason, const char *hint) pg_attribute_no
 static void notice_tables(const SxView *view);
 static void load_ranges(const SxView *view, const SxStream *stream, SxScanInput *input);
 static void load_exclusions(const SxView *view, SxScanInput *input);
-static void compare_results(const SxView *view, const SxScanInput *input, double tolerance,
-							ReturnSetInfo *result);
+static void notice_removed(const SxView *view, int64 removed_through);
+static void
+compare_results(const SxView *view, const Accepted *all, double tolerance, ReturnSetInfo *result);
+static void run_definition(const SxView *view, const Accepted *all, DestReceiver *dest);
 static void add_difference(void *context, bool is_left, Datum row);
 
 PG_FUNCTION_INFO_V1(streamx_verify);
+PG_FUNCTION_INFO_V1(streamx_counts);
 
 Datum
 streamx_verify(PG_FUNCTION_ARGS)
@@ -59,6 +77,7 @@ streamx_verify(PG_FUNCTION_ARGS)
 	Oid relid = PG_GETARG_OID(0);
 	double tolerance = PG_GETARG_FLOAT8(1);
 	SxScanInput input = {0};
+	Accepted all = {.input = &input};
 	const SxView *view;
 	const SxStream *stream;
 
@@ -82,7 +101,9 @@ streamx_verify(PG_FUNCTION_ARGS)
 	input.stream = view->stream;
 	load_ranges(view, stream, &input);
 	load_exclusions(view, &input);
-	compare_results(view, &input, tolerance, (ReturnSetInfo *) fcinfo->resultinfo);
+	all.removed_through = sx_retention_removed_through(view->relid);
+	notice_removed(view, all.removed_through);
+	compare_results(view, &all, tolerance, (ReturnSetInfo *) fcinfo->resultinfo);
 	PopActiveSnapshot();
 	sx_unlock_stream(stream->relid); /* whoever only looks keeps nobody waiting */
 	return (Datum) 0;
@@ -116,6 +137,11 @@ check_provable(const SxView *view, const SxStream *stream)
 	if (!view->stores_late_rows && view->window.kind != SX_WINDOW_GLOBAL && stream->event_time > 0)
 		refuse(view, "Its late rows are discarded, so it is not known what it accepted.",
 			   "Use streamx.late_rows = 'store', the default.");
+	if (sx_retention_has_removed_refusals(view->relid))
+		refuse(view,
+			   "Rows that it refused were removed by streamx.refused_retention, so it is not known"
+			   " what it accepted.",
+			   "Keep refused rows for as long as the view is to be verified.");
 	if (stream->on_error == SX_ON_ERROR_SKIP)
 		refuse(view,
 			   psprintf("Stream \"%s\" has on_error 'skip': its bad rows are not recorded.",
@@ -205,14 +231,18 @@ static void
 load_exclusions(const SxView *view, SxScanInput *input)
 {
 	static const char *const statement =
-		"SELECT coalesce(l.\"partition\", 0), l.\"offset\" FROM streamx_internal.late_row AS l "
-		"WHERE l.view = $1 AND NOT l.counted AND l.\"offset\" IS NOT NULL "
-		"UNION "
-		"SELECT coalesce(d.\"partition\", 0), d.\"offset\" FROM streamx_internal.dead_letter AS d "
+		"SELECT r.\"partition\", r.\"offset\", max(r.refused_through) FROM ("
+		"SELECT coalesce(l.\"partition\", 0), l.\"offset\","
+		" CASE WHEN l.counted THEN l.refused_through ELSE 'infinity' END"
+		" FROM streamx_internal.late_row AS l "
+		"WHERE l.view = $1 AND l.\"offset\" IS NOT NULL "
+		"UNION ALL "
+		"SELECT coalesce(d.\"partition\", 0), d.\"offset\", 'infinity'"
+		" FROM streamx_internal.dead_letter AS d "
 		"JOIN streamx.view_streams AS s ON s.stream = d.stream AND s.view = $1 "
 		"WHERE d.stream = $2 AND d.\"offset\" IS NOT NULL "
-		"AND (d.view = $1 OR (d.view IS NULL AND d.reader = s.reader)) "
-		"ORDER BY 1, 2";
+		"AND (d.view = $1 OR (d.view IS NULL AND d.reader = s.reader))"
+		") AS r (\"partition\", \"offset\", refused_through) GROUP BY 1, 2 ORDER BY 1, 2";
 	static const Oid types[] = {REGCLASSOID, REGCLASSOID};
 	Datum values[] = {ObjectIdGetDatum(view->relid), ObjectIdGetDatum(view->stream)};
 	MemoryContext caller = CurrentMemoryContext;
@@ -233,17 +263,52 @@ load_exclusions(const SxView *view, SxScanInput *input)
 			DatumGetInt32(SPI_getbinval(tuple, SPI_tuptable->tupdesc, 1, &isnull));
 		exclusions[i].offset =
 			DatumGetInt64(SPI_getbinval(tuple, SPI_tuptable->tupdesc, 2, &isnull));
+		exclusions[i].refused_through =
+			DatumGetTimestampTz(SPI_getbinval(tuple, SPI_tuptable->tupdesc, 3, &isnull));
 	}
 	sx_spi_end(&spi);
 	input->exclusions = exclusions;
 	input->nexclusions = (int) count;
 }
 
+static void
+notice_removed(const SxView *view, int64 removed_through)
+{
+	if (removed_through == DT_NOBEGIN)
+		return;
+	ereport(
+		NOTICE,
+		(errmsg("view \"%s\" is verified without the windows that its retention removed",
+				view->name),
+		 errdetail("Windows that end by %s are removed.", timestamptz_to_str(removed_through))));
+}
+
+/*
+ * counts(stream_row, window_end): whether a row counts in a window.  False only
+ * in verify's run of a definition: for windows that refused the row as late,
+ * and for windows that are removed.
+ */
+Datum
+streamx_counts(PG_FUNCTION_ARGS)
+{
+	int64 window_end;
+	int place;
+
+	if (accepted == NULL || PG_ARGISNULL(1))
+		PG_RETURN_BOOL(true);
+	window_end = PG_GETARG_TIMESTAMPTZ(1);
+	if (window_end <= accepted->removed_through)
+		PG_RETURN_BOOL(false);
+	place = PG_ARGISNULL(0) ? -1 : sx_scan_place_of_ctid((ItemPointer) PG_GETARG_POINTER(0));
+	if (place < 0 || place >= accepted->input->nexclusions)
+		PG_RETURN_BOOL(true);
+	PG_RETURN_BOOL(window_end > accepted->input->exclusions[place].refused_through);
+}
+
 /* ---- comparison ---- */
 
 static void
-compare_results(const SxView *view, const SxScanInput *input, double tolerance,
-				ReturnSetInfo *result)
+compare_results(const SxView *view, const Accepted *all, double tolerance, ReturnSetInfo *result)
 {
 	SxCompare *compare = sx_compare_begin(tolerance, add_difference, result);
 	SxView unmarked = *view;
@@ -251,10 +316,27 @@ compare_results(const SxView *view, const SxScanInput *input, double tolerance,
 
 	unmarked.stream = InvalidOid; /* the visible view has no scan to mark */
 	sx_run_begin(view, &saved);
-	sx_run(view, sx_sql_select_all(view->definition), input, sx_compare_receiver(compare, true));
+	run_definition(view, all, sx_compare_receiver(compare, true));
 	sx_run(&unmarked, sx_sql_select_all(view->relid), NULL, sx_compare_receiver(compare, false));
 	sx_compare_end(compare);
 	sx_run_end(&saved);
+}
+
+static void
+run_definition(const SxView *view, const Accepted *all, DestReceiver *dest)
+{
+	const Accepted *outer = accepted; /* a view's own functions may verify */
+
+	accepted = all;
+	PG_TRY();
+	{
+		sx_run(view, sx_sql_select_all(view->definition), all->input, dest);
+	}
+	PG_FINALLY();
+	{
+		accepted = outer;
+	}
+	PG_END_TRY();
 }
 
 static void

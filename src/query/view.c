@@ -112,7 +112,7 @@ forget(Datum arg, Oid relid)
 		const SxView *view = entry->view;
 
 		if (!OidIsValid(relid) || view == NULL || relid == view->relid || relid == view->stream ||
-			relid == view->delta || relid == view->state)
+			relid == view->delta || relid == view->state || relid == view->windows)
 			entry->is_valid = false;
 	}
 }
@@ -175,6 +175,36 @@ text_list(Datum array)
 	return list;
 }
 
+/* A column in microseconds; -1: NULL. */
+static int64
+optional_us(int number)
+{
+	bool is_null;
+	Datum value = column(number, &is_null);
+
+	return is_null ? -1 : DatumGetInt64(value);
+}
+
+/* The window, from columns 12 and on. */
+static void
+read_window(SxWindow *window)
+{
+	bool no_size;
+	bool no_step;
+	bool no_origin;
+	bool no_timezone;
+	bool is_null;
+	SxWindowKind kind = sx_window_kind_of(TextDatumGetCString(column(12, &is_null)));
+	Datum size = column(13, &no_size);
+	Datum step = column(14, &no_step);
+	TimestampTz origin = DatumGetTimestampTz(column(15, &no_origin));
+	Datum timezone = column(16, &no_timezone);
+
+	sx_window_make(kind, no_size ? NULL : DatumGetIntervalP(size),
+				   no_step ? NULL : DatumGetIntervalP(step), no_origin ? NULL : &origin,
+				   no_timezone ? NULL : TextDatumGetCString(timezone), window);
+}
+
 static void
 read_catalog(SxView *view)
 {
@@ -186,11 +216,13 @@ read_catalog(SxView *view)
 	SxSpi spi;
 
 	sx_spi_begin(&spi);
-	if (sx_spi_execute("SELECT state, delta_view, rows_view, definition_view, window_kind,"
-					   " (extract(epoch FROM window_size) * 1000000)::bigint, window_origin,"
+	if (sx_spi_execute("SELECT state, delta_view, rows_view, definition_view, windows,"
 					   " (extract(epoch FROM allowed_lateness) * 1000000)::bigint,"
+					   " (extract(epoch FROM retention) * 1000000)::bigint,"
+					   " (extract(epoch FROM refused_retention) * 1000000)::bigint,"
 					   " late_rows = 'store', settings,"
-					   " (SELECT s.stream FROM streamx.view_streams s WHERE s.view = v.view)"
+					   " (SELECT s.stream FROM streamx.view_streams s WHERE s.view = v.view),"
+					   " window_kind, window_size, window_step, window_origin, window_timezone"
 					   " FROM streamx.views v WHERE v.view = $1",
 					   1, &type, &value, &is_null, false) == 0)
 		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
@@ -199,20 +231,16 @@ read_catalog(SxView *view)
 	view->delta = DatumGetObjectId(column(2, &is_null));
 	view->rows = DatumGetObjectId(column(3, &is_null));
 	view->definition = DatumGetObjectId(column(4, &is_null));
-	view->window.kind = SX_WINDOW_GLOBAL;
-	(void) column(6, &is_null);
-	if (!is_null)
-	{
-		view->window.kind = SX_WINDOW_TUMBLE;
-		view->window.size_us = DatumGetInt64(column(6, &is_null));
-		view->window.origin_us = DatumGetTimestampTz(column(7, &is_null));
-	}
-	view->allowed_lateness_us = DatumGetInt64(column(8, &is_null));
+	view->windows = DatumGetObjectId(column(5, &is_null));
+	view->allowed_lateness_us = DatumGetInt64(column(6, &is_null));
+	view->retention_us = optional_us(7);
+	view->refused_retention_us = optional_us(8);
 	view->stores_late_rows = DatumGetBool(column(9, &is_null));
 	spi_context = MemoryContextSwitchTo(context);
 	view->settings = text_list(column(10, &is_null));
 	MemoryContextSwitchTo(spi_context);
 	view->stream = DatumGetObjectId(column(11, &is_null));
+	read_window(&view->window);
 	sx_spi_end(&spi);
 }
 
@@ -267,6 +295,21 @@ collect_columns(Node *node, ColumnsContext *context)
 	return expression_tree_walker(node, collect_columns, context);
 }
 
+/* How many columns of a state table tell the slice. */
+static int
+slice_columns(SxWindowKind kind)
+{
+	switch (kind)
+	{
+		case SX_WINDOW_GLOBAL:
+			return 0;
+		case SX_WINDOW_TUMBLE:
+			return 1;
+		default:
+			return 2;
+	}
+}
+
 /* What the delta's query tells: its columns, its aggregates, and what it needs of the stream. */
 static void
 read_delta(SxView *view)
@@ -280,9 +323,9 @@ read_delta(SxView *view)
 	{
 		TargetEntry *entry = lfirst(lc);
 
-		if (strcmp(entry->resname, "slice_start") == 0)
-			view->has_slice = true;
-		else if (entry->resname[0] == 'k')
+		if (entry->resjunk || strncmp(entry->resname, "slice_", strlen("slice_")) == 0)
+			continue;
+		if (entry->resname[0] == 'k')
 			view->nkeys++;
 		else
 			view->aggregates =
@@ -290,6 +333,7 @@ read_delta(SxView *view)
 						copyObject(linitial_node(Aggref, castNode(FuncExpr, entry->expr)->args)));
 	}
 	view->naggregates = list_length(view->aggregates);
+	view->nslice = slice_columns(view->window.kind);
 	view->is_single = query->groupClause == NIL;
 
 	foreach (lc, query->rtable)

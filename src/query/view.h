@@ -22,19 +22,31 @@ typedef struct SxView
 	Oid delta;		/* the delta view */
 	Oid rows;		/* the rows view */
 	Oid definition; /* the definition view */
+	Oid windows;	/* hop and cumulate: the foreign table that composes windows from slices */
 	SxWindow window;
 	int64 allowed_lateness_us;
-	bool stores_late_rows; /* late_rows 'store' */
-	List *settings;		   /* of creation: name, value, name, value, ... (char *) */
-	Bitmapset *columns;	   /* attnums of the stream that the delta needs */
+	int64 retention_us;			/* -1: none */
+	int64 refused_retention_us; /* -1: none */
+	bool stores_late_rows;		/* late_rows 'store' */
+	List *settings;				/* of creation: name, value, name, value, ... (char *) */
+	Bitmapset *columns;			/* attnums of the stream that the delta needs */
 
 	/*
-	 * Columns of the delta's rows and of the state table alike, in this order:
-	 * nkeys group keys, then slice_start if the window has slices, then one
-	 * state per aggregate.
+	 * Columns of the state table, in this order:
+	 *
+	 *		global              k1 … kn                             a1 … am
+	 *		tumble              k1 … kn  slice_start                a1 … am
+	 *		hop, cumulate       k1 … kn  slice_start  from_window   a1 … am
+	 *		session             k1 … kn  slice_start  slice_end     a1 … am
+	 *
+	 * The unique index is on the columns before the states, but for slice_end.
+	 * A session's slice_start is its first event time, slice_end its last + gap.
+	 * The delta's columns are the same, without from_window (which belongs to
+	 * all of its rows), and with the last event time itself as slice_end.  A session's rows view has the
+	 * delta's columns, too, of each stream row by itself, then stream_row.
 	 */
 	int nkeys;
-	bool has_slice;
+	int nslice;		/* columns between keys and states: 0, 1 or 2 */
 	bool is_single; /* no GROUP BY: one row, under a constant key */
 	int naggregates;
 	List *aggregates; /* Aggrefs of the delta, in order */

@@ -7,7 +7,7 @@ CREATE SCHEMA event_time;
 SET search_path = event_time, public;
 CREATE VIEW own_views AS SELECT v.* FROM streamx.views v JOIN pg_class c ON c.oid = view WHERE relnamespace = 'event_time'::regnamespace;
 CREATE VIEW own_late_rows AS SELECT l.* FROM streamx.late_rows l JOIN pg_class c ON c.oid = view WHERE relnamespace = 'event_time'::regnamespace;
-SELECT plan(33);
+SELECT plan(40);
 
 -- timestamp without time zone: windows are tsrange, read as written whatever the session's zone
 CREATE FOREIGN TABLE local_events (at timestamp, n int) SERVER streamx OPTIONS (event_time 'at', retain 'on');
@@ -61,7 +61,15 @@ SELECT results_eq('SELECT count(*), sum(sum) FROM eras', 'VALUES (5::bigint, 31:
 CREATE FOREIGN TABLE patient (at timestamptz) SERVER streamx OPTIONS (event_time 'at', max_future '3650 days', watermark_delay '2 hours');
 CREATE VIEW patience WITH (streamx.continuous) AS SELECT count(*) FROM patient;
 SELECT lives_ok($$INSERT INTO patient VALUES (now() + interval '9 years')$$, 'max_future allows more');
+SELECT throws_like($$INSERT INTO patient VALUES (now() + interval '3651 days')$$, '%is more than 87600:00:00 ahead of the clock', 'but no more than that');
 SELECT cmp_ok(streamx.watermark('patient'), '<', (now() + interval '9 years' - interval '119 minutes')::timestamptz, 'watermark_delay holds back the watermark');
+
+-- At the edge: the clock is read after the row is made
+CREATE FOREIGN TABLE prompt (at timestamptz) SERVER streamx OPTIONS (event_time 'at', max_future '0');
+CREATE VIEW promptness WITH (streamx.continuous) AS SELECT tumble(at, '1 hour') AS w, count(*) FROM prompt GROUP BY 1;
+SELECT lives_ok($$INSERT INTO prompt VALUES (clock_timestamp())$$, 'rule 7: what is not ahead of the clock is no mistake');
+SELECT lives_ok($$INSERT INTO history VALUES (clock_timestamp() + interval '1 hour')$$, 'rule 7: nor is what is an hour ahead');
+SELECT throws_like($$INSERT INTO prompt VALUES (clock_timestamp() + interval '1 minute')$$, '%is more than 00:00:00 ahead of the clock', 'rule 7: with max_future 0 nothing may be ahead');
 
 -- A stream without event_time: any timestamp makes windows, nothing is late, there is no watermark
 CREATE FOREIGN TABLE untimed_events (at timestamptz, at2 timestamp, n int) SERVER streamx OPTIONS (retain 'on');
@@ -80,6 +88,18 @@ CREATE VIEW untimed_null WITH (streamx.continuous) AS SELECT tumble(at, '1 hour'
 SELECT results_eq('SELECT w IS NULL, count FROM untimed_null ORDER BY w', 'VALUES (false, 2::bigint), (false, 1), (true, 1)', 'NULL times are a group');
 SELECT is_empty(format('SELECT * FROM streamx.verify(%L)', view), view || ': verify agrees')
 	FROM own_views WHERE view::text ~ '^(local|untimed|weeks|days)' ORDER BY view::text;
+
+-- The counters tell by view what became of late rows
+CREATE FOREIGN TABLE counted (at timestamptz, n int) SERVER streamx OPTIONS (event_time 'at', retain 'on');
+CREATE VIEW counted_hops WITH (streamx.continuous) AS SELECT hop(at, '10 minutes', '5 minutes') AS w, sum(n) FROM counted GROUP BY 1;
+CREATE VIEW counted_samples WITH (streamx.continuous) AS SELECT hop(at, '5 minutes', '10 minutes') AS w, sum(n) FROM counted GROUP BY 1;
+INSERT INTO counted VALUES ('2024-05-01 10:20Z', 1);
+INSERT INTO counted VALUES ('2024-05-01 10:17Z', 2), ('2024-05-01 10:08Z', 4), ('2024-05-01 10:02Z', 8);
+SELECT results_eq($$SELECT view::text, rows, late_rows, partly_late_rows, rows_in_no_window FROM streamx.stat_views
+	WHERE stream = 'counted'::regclass ORDER BY 1$$,
+	$$VALUES ('counted_hops', 2::bigint, 2::bigint, 1::bigint, 0::bigint), ('counted_samples', 1, 1, 0, 2)$$,
+	'rule 12: a row may be late for all windows or for some, rule 4: or in none');
+SELECT is_empty(format('SELECT * FROM streamx.verify(%L)', view), view || ': verify agrees') FROM own_views WHERE view::text ~ '^counted' ORDER BY view::text;
 SELECT * FROM finish();
 SET client_min_messages = error;
 DROP SCHEMA event_time CASCADE;

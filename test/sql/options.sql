@@ -100,13 +100,13 @@ CREATE FOREIGN TABLE wrong (a int) SERVER kafka OPTIONS (topic 'x', on_error 'ig
 CREATE FOREIGN TABLE wrong (a int) SERVER kafka OPTIONS (topic 'x', on_gap 'ignore');
 CREATE FOREIGN TABLE wrong (a int) SERVER streamx OPTIONS (retain 'perhaps');
 CREATE FOREIGN TABLE wrong (a int) SERVER kafka OPTIONS (topic 'x', workers 'many');
+CREATE FOREIGN TABLE wrong (at date) SERVER kafka OPTIONS (topic 'x', event_time 'at', idle_timeout '1 s', idle_advance '5 s');
 CREATE FOREIGN TABLE wrong (a int OPTIONS (field '.a')) SERVER kafka OPTIONS (topic 'x');
 CREATE FOREIGN TABLE wrong (a int OPTIONS (metadata 'size')) SERVER kafka OPTIONS (topic 'x');
 
 -- What is planned but not there is refused, not ignored
 CREATE FOREIGN TABLE wrong (a int) SERVER kafka OPTIONS (topic 'x', format 'avro');
 CREATE FOREIGN TABLE wrong (a int) SERVER kafka OPTIONS (topic 'x', filter 'a > 1');
-CREATE FOREIGN TABLE wrong (a int) SERVER kafka OPTIONS (topic 'x', idle_advance 'on');
 CREATE FOREIGN TABLE wrong (a int) SERVER kafka OPTIONS (topic 'x', workers '2');
 CREATE SERVER wrong FOREIGN DATA WRAPPER streamx
 	OPTIONS (bootstrap_servers 'k', security_protocol 'sasl_ssl', sasl_mechanism 'GSSAPI');
@@ -236,6 +236,7 @@ CREATE FOREIGN TABLE wrong (a text) SERVER kafka OPTIONS (topic 'x', event_time 
 CREATE FOREIGN TABLE wrong (a time) SERVER kafka OPTIONS (topic 'x', event_time 'a');
 CREATE FOREIGN TABLE wrong (a int) SERVER kafka OPTIONS (topic 'x', watermark_delay '5 s');
 CREATE FOREIGN TABLE wrong (a int) SERVER streamx OPTIONS (idle_timeout '5 s');
+CREATE FOREIGN TABLE wrong (a int) SERVER kafka OPTIONS (topic 'x', idle_advance 'on');
 CREATE FOREIGN TABLE wrong (a int OPTIONS (field 'b', metadata 'offset')) SERVER kafka OPTIONS (topic 'x');
 CREATE FOREIGN TABLE wrong (a int, b int GENERATED ALWAYS AS (a + 1) STORED) SERVER kafka OPTIONS (topic 'x');
 CREATE FOREIGN TABLE wrong (a int OPTIONS (metadata 'offset')) SERVER kafka OPTIONS (topic 'x');
@@ -244,6 +245,15 @@ CREATE FOREIGN TABLE wrong (a bigint OPTIONS (metadata 'timestamp')) SERVER kafk
 CREATE FOREIGN TABLE wrong (a json OPTIONS (metadata 'key')) SERVER kafka OPTIONS (topic 'x');
 CREATE FOREIGN TABLE wrong (a text OPTIONS (metadata 'headers')) SERVER kafka OPTIONS (topic 'x');
 CREATE FOREIGN TABLE wrong (a bytea OPTIONS (metadata 'topic')) SERVER kafka OPTIONS (topic 'x');
+
+-- idle_advance needs somebody who looks at the clock, and partitions that can be idle
+CREATE FOREIGN TABLE wrong (at timestamptz) SERVER streamx OPTIONS (event_time 'at', idle_timeout '5 s', idle_advance 'on');
+CREATE FOREIGN TABLE wrong (at timestamptz) SERVER kafka OPTIONS (topic 'x', event_time 'at', idle_advance 'on');
+CREATE FOREIGN TABLE wrong (at timestamptz) SERVER kafka OPTIONS (topic 'x', event_time 'at', idle_timeout 'off', idle_advance 'on');
+CREATE FOREIGN TABLE idle (at timestamptz) SERVER kafka OPTIONS (topic 'x', event_time 'at', idle_timeout '5 s', idle_advance 'on');
+ALTER FOREIGN TABLE idle OPTIONS (DROP idle_timeout);
+ALTER FOREIGN TABLE idle OPTIONS (SET idle_advance 'off', DROP idle_timeout);
+DROP FOREIGN TABLE idle;
 
 -- What is right is taken, with everything said
 CREATE FOREIGN TABLE everything (

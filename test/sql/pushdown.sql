@@ -195,7 +195,7 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION rows_of(condition text, by_index boolean) RETURNS int[]
+CREATE FUNCTION rows_of(condition text, by_index boolean, relation text DEFAULT 'random_view') RETURNS int[]
 LANGUAGE plpgsql AS $$
 DECLARE
     ids int[];
@@ -203,7 +203,7 @@ BEGIN
     PERFORM set_config('enable_seqscan', (NOT by_index)::text, true),
             set_config('enable_indexscan', by_index::text, true),
             set_config('enable_bitmapscan', by_index::text, true);
-    EXECUTE format('SELECT array_agg(id ORDER BY id) FROM random_view WHERE %s', condition) INTO ids;
+    EXECUTE format('SELECT array_agg(id ORDER BY id) FROM %s WHERE %s', relation, condition) INTO ids;
     RETURN ids;
 END
 $$;
@@ -213,6 +213,47 @@ SELECT is_empty($$
     FROM (SELECT random_condition() FROM generate_series(1, 3000)) AS t (condition)
     WHERE rows_of(condition, true) IS DISTINCT FROM rows_of(condition, false)$$,
     'the index loses no row and adds none');
+
+-- Windows of more than one length: days of a calendar, and sessions
+CREATE TABLE streamx_internal.pushdown_lengths (id int, slice_start timestamptz, slice_end timestamptz);
+CREATE INDEX ON streamx_internal.pushdown_lengths (slice_start);
+INSERT INTO streamx_internal.pushdown_lengths
+    SELECT row_number() OVER (), lower(w), lower(w) + (random() * 600)::int * interval '1 minute' + interval '30 minutes'
+    FROM generate_series(timestamptz '2024-03-29', '2024-04-02', '12 hours') AS t,
+         tumble(t, '1 day', timezone => 'Europe/Berlin') AS w;
+CREATE VIEW calendar_view AS
+    SELECT id, streamx.tumble_range(slice_start, '1 day', NULL, 'Europe/Berlin') AS w
+    FROM streamx_internal.pushdown_lengths;
+CREATE VIEW session_view AS
+    SELECT id, streamx.window_range(slice_start, slice_end, '30 minutes', NULL) AS w
+    FROM streamx_internal.pushdown_lengths;
+CREATE VIEW bounded_view AS
+    SELECT id, streamx.window_range(slice_start, slice_end, '30 minutes', '630 minutes') AS w
+    FROM streamx_internal.pushdown_lengths;
+
+SET enable_seqscan = off;
+SET enable_bitmapscan = off;
+-- (how far a calendar's days may be from 24 hours depends on what is known of the zone)
+SELECT regexp_replace(conditions_of('SELECT * FROM ' || relation || ' WHERE ' || condition),
+                      CASE relation WHEN 'calendar_view' THEN '2024-03-30 [^'']*' ELSE '(?!)' END, '…', 'g') AS conditions_of,
+       relation, condition
+FROM unnest(ARRAY['calendar_view', 'session_view', 'bounded_view']) AS relation,
+     unnest(ARRAY[$$w @> timestamptz '2024-03-31 12:00'$$, $$upper(w) <= '2024-03-31 12:00'$$,
+                  $$upper(w) >= '2024-03-31 12:00'$$, $$upper(w) = '2024-03-31 12:00'$$,
+                  $$lower(w) = '2024-03-31 12:00'$$, $$w && tstzrange('2024-03-31 12:00', '2024-03-31 13:00')$$]) AS condition
+ORDER BY relation, condition;
+RESET enable_seqscan;
+RESET enable_bitmapscan;
+
+CREATE FUNCTION shifted(condition text) RETURNS text
+LANGUAGE sql RETURN replace(replace(replace(condition, '2024-04-29', '2024-03-30'), '2024-04-30', '2024-03-31'),
+                            '2024-05-01', '2024-04-01');
+SELECT is_empty(format($$
+    SELECT condition, rows_of(condition, true, %1$L) AS by_index, rows_of(condition, false, %1$L) AS by_scan
+    FROM (SELECT shifted(random_condition()) FROM generate_series(1, 1000)) AS t (condition)
+    WHERE rows_of(condition, true, %1$L) IS DISTINCT FROM rows_of(condition, false, %1$L)$$, relation),
+    'the index loses no row of ' || relation || ' and adds none')
+FROM unnest(ARRAY['calendar_view', 'session_view', 'bounded_view']) AS relation;
 
 -- The same with the values in parameters of plans that do not know them
 CREATE FUNCTION rows_of_range(r tstzrange, by_index boolean) RETURNS SETOF text
@@ -257,9 +298,9 @@ SELECT ok(count(*) > 10000, 'and they found some') FROM found_by_index;
 
 SELECT * FROM finish();
 
-DROP VIEW revenue, random_view;
-DROP TABLE streamx_internal.pushdown_state, streamx_internal.pushdown_random, random_ranges,
+DROP VIEW revenue, random_view, calendar_view, session_view, bounded_view;
+DROP TABLE streamx_internal.pushdown_state, streamx_internal.pushdown_random, streamx_internal.pushdown_lengths, random_ranges,
            found_by_index, found_by_scan;
 DROP FUNCTION index_conditions, conditions_of, expected_rows, random_time, random_range, random_condition, rows_of,
-              rows_of_range, to_range;
+              rows_of_range, shifted, to_range;
 DROP ROLE pushdown_reader;

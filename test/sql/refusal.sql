@@ -78,18 +78,28 @@ CREATE VIEW x WITH (streamx.continuous) AS SELECT point(n, n)::text, ROW(n, page
 CREATE VIEW x WITH (streamx.continuous) AS SELECT tumble(ts, make_interval(mins => n)), count(*) FROM visits GROUP BY 1;
 CREATE VIEW x WITH (streamx.continuous) AS SELECT tumble(ts, '0 minutes'), count(*) FROM visits GROUP BY 1;
 CREATE VIEW x WITH (streamx.continuous) AS SELECT tumble(ts, '-5 minutes'), count(*) FROM visits GROUP BY 1;
-CREATE VIEW x WITH (streamx.continuous) AS SELECT tumble(ts, '1 month'), count(*) FROM visits GROUP BY 1;
+CREATE VIEW x WITH (streamx.continuous) AS SELECT tumble(ts, '1 month 1 day'), count(*) FROM visits GROUP BY 1;
 CREATE VIEW x WITH (streamx.continuous) AS SELECT tumble(ts, NULL), count(*) FROM visits GROUP BY 1;
 CREATE VIEW x WITH (streamx.continuous) AS SELECT tumble(ts + '1 s', '5 minutes'), count(*) FROM visits GROUP BY 1;
 CREATE VIEW x WITH (streamx.continuous) AS SELECT tumble('2024-01-01'::timestamptz, '5 minutes'), count(*) FROM visits GROUP BY 1;
 CREATE VIEW x WITH (streamx.continuous) AS SELECT tumble(birth, '5 minutes'), count(*) FROM visits GROUP BY 1;
 CREATE VIEW x WITH (streamx.continuous) AS SELECT tumble(ts, '5 minutes', origin => '-infinity'), count(*) FROM visits GROUP BY 1;
-CREATE VIEW x WITH (streamx.continuous) AS SELECT tumble(ts, '1 day', timezone => 'Europe/Berlin'), count(*) FROM visits GROUP BY 1;
+CREATE VIEW x WITH (streamx.continuous) AS SELECT tumble(ts, '1 month', origin => '2024-01-31Z'), count(*) FROM visits GROUP BY 1;
 CREATE VIEW x WITH (streamx.continuous) AS SELECT tumble(ts, '1 hour', timezone => 'Mars/Olympus'), count(*) FROM visits GROUP BY 1;
 CREATE VIEW x WITH (streamx.continuous) AS SELECT upper(w), count(*) FROM (VALUES (1)) v, visits, tumble(ts, '5 minutes') w GROUP BY 1;
 CREATE VIEW x WITH (streamx.continuous) AS SELECT lower(tumble(ts, '5 minutes')), count(*) FROM visits GROUP BY 1;
 CREATE VIEW x WITH (streamx.continuous) AS SELECT tumble(ts, '5 minutes'), tumble(ts, '1 hour'), count(*) FROM visits GROUP BY 1, 2;
 CREATE VIEW x WITH (streamx.continuous) AS SELECT count(*) FROM visits WHERE tumble(ts, '5 minutes') @> timestamptz '2024-01-01';
+CREATE VIEW x WITH (streamx.continuous) AS SELECT hop(ts, '5 minutes', '0'), count(*) FROM visits GROUP BY 1;
+CREATE VIEW x WITH (streamx.continuous) AS SELECT hop(ts, '5 minutes', n * interval '1 s'), count(*) FROM visits GROUP BY 1;
+CREATE VIEW x WITH (streamx.continuous) AS SELECT w, count(*) FROM visits, hop(ts, '5 minutes', '1 minute') w GROUP BY 1;
+CREATE VIEW x WITH (streamx.continuous) AS SELECT hop('2024-01-01'::timestamptz, '5 minutes', '1 minute'), count(*) FROM visits;
+CREATE VIEW x WITH (streamx.continuous) AS SELECT hop(ts, '5 minutes', '1 minute'), session(ts, '1 minute'), count(*) FROM visits GROUP BY 1, 2;
+CREATE VIEW x WITH (streamx.continuous) AS SELECT cumulate(ts, '5 minutes', '2 minutes'), count(*) FROM visits GROUP BY 1;
+CREATE VIEW x WITH (streamx.continuous) AS SELECT cumulate(ts, '5 minutes', '10 minutes'), count(*) FROM visits GROUP BY 1;
+CREATE VIEW x WITH (streamx.continuous) AS SELECT session(ts, '1 month'), count(*) FROM visits GROUP BY 1;
+CREATE VIEW x WITH (streamx.continuous) AS SELECT session(ts, '0'), count(*) FROM visits GROUP BY 1;
+CREATE VIEW x WITH (streamx.continuous) AS SELECT session(ts, '1 minute') FROM visits;
 
 -- options
 CREATE VIEW x WITH (streamx.continuous, streamx.allowd_lateness = '1 minute') AS SELECT count(*) FROM visits;

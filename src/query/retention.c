@@ -1,0 +1,590 @@
+/*
+ * retention.c
+ *	  What a view lets go of: windows by streamx.retention, refused rows by
+ *	  streamx.refused_retention (SEMANTICS 26).
+ *
+ *      deleted  |  hidden  |  shown
+ *  -------------+----------+-------------------------------> window end
+ *         deleting_from    removed_through = watermark - retention
+ *
+ * A window is removed by one number a view, which moves with the watermark in
+ * the batch's transaction and with which the view compares what it shows.  The
+ * rows are deleted behind it, so many in a step, in passes: a pass goes through
+ * the state in the order of slice_start and deletes what had been removed when
+ * it began.  Slices fall due in that order, so that each pass goes on where the
+ * last one ended.  Sessions do not, for one that began early may end late:
+ * their passes begin at the first row, and must be worth it.
+ *
+ * Refused rows go by the clock; nobody minds if they go a little later.
+ */
+#include "compat.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/relscan.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_type.h"
+#include "common/int.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "catalog/option.h"
+#include "catalog/spi.h"
+#include "query/apply.h"
+#include "query/retention.h"
+#include "query/view.h"
+
+/* Rows that a step goes through, of each view: about a millisecond. */
+#define STEP_ROWS 1000
+/* A pass over sessions is worth it when the bound has moved by this part of the retention. */
+#define SESSION_PASS_PART 32
+
+/* A view's row of streamx_internal.removal. */
+typedef struct Removal
+{
+	TimestampTz removed_through;
+	TimestampTz deleting_through; /* what had been removed when the pass began */
+	TimestampTz deleting_from;	  /* the slice_start at which it goes on */
+	bool is_deleting;
+	TimestampTz refusals_through; /* late rows of windows that end by then may be missing */
+} Removal;
+
+/* What there is to delete for the views of a reader. */
+typedef struct Outlook
+{
+	bool has_options;
+	bool is_deleting;
+	int64 refusals_us; /* until the first refusal is due; SX_RETENTION_NEVER: there is none */
+} Outlook;
+
+/* A pass over a state table at work. */
+typedef struct Pass
+{
+	const SxView *view;
+	Relation table;
+	Relation index;
+	IndexScanDesc scan;
+	Snapshot snapshot;
+	TupleTableSlot *slot;
+	AttrNumber slice_start;
+	TimestampTz through;
+} Pass;
+
+static bool has_option(const SxView *view);
+static void
+let_go(const SxView *view, int64 watermark, TimestampTz now, bool are_refusals_due, int64 limit);
+static int64 bound_of(const SxView *view, int64 watermark);
+static void begin_pass(const SxView *view, Removal *removal);
+static void delete_slices(const SxView *view, Removal *removal, int64 limit);
+static Relation open_slice_index(Relation table, AttrNumber slice_start);
+static void begin_scan(Pass *pass, TimestampTz from);
+static bool go_through(Pass *pass, Removal *removal, int64 limit);
+static bool load_removal(Oid view, Removal *removal, bool read_only);
+static void save_removal(Oid view, const Removal *removal);
+static void remove_refusals(const SxView *view, TimestampTz now, Removal *removal);
+static void remove_stream_letters(int32 reader, TimestampTz now);
+static Outlook look_ahead(int32 reader, TimestampTz now);
+static int64 wait_of(const Outlook *outlook);
+
+/* ---- CREATE VIEW ---- */
+
+static void
+check_retention(List *options, const SxWindow *window)
+{
+	int64 lateness_us = sx_option_interval_us(options, "allowed_lateness", 0);
+	bool is_session = window->kind == SX_WINDOW_SESSION;
+	const char *lateness = sx_option_get(options, "allowed_lateness");
+	const char *retention = sx_option_get(options, "retention");
+
+	if (sx_option_interval_us(options, "retention", 0) >=
+		lateness_us + (is_session ? window->size_us : 0))
+		return;
+	lateness = lateness ? lateness : "0";
+	if (is_session)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("streamx.retention is shorter than the gap of sessions and "
+							   "streamx.allowed_lateness together"),
+						errdetail("Retention is \"%s\", the gap \"%s\", allowed lateness \"%s\": "
+								  "sessions would be removed that can still grow.",
+								  retention,
+								  DatumGetCString(DirectFunctionCall1(
+									  interval_out, IntervalPGetDatum(&window->size))),
+								  lateness)));
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("streamx.retention is shorter than streamx.allowed_lateness"),
+			 errdetail("Retention is \"%s\", allowed lateness \"%s\": windows would be removed "
+					   "that still take rows.",
+					   retention, lateness)));
+}
+
+void
+sx_retention_check(List *options, const SxWindow *window, bool has_lateness)
+{
+	const char *refused_retention = sx_option_get(options, "refused_retention");
+
+	if (sx_option_get(options, "retention"))
+	{
+		if (!has_lateness)
+			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+							errmsg("streamx.retention needs a window and a stream with event_time"),
+							errhint("Without them nothing gets old.")));
+		check_retention(options, window);
+	}
+	if (refused_retention && sx_option_interval_us(options, "refused_retention", 0) == 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("invalid value for option \"streamx.refused_retention\": \"%s\"",
+							   refused_retention),
+						errhint("Give a positive interval, for example '30 days'.")));
+}
+
+void
+sx_retention_enter(Oid view)
+{
+	static const Oid types[] = {REGCLASSOID};
+	Datum values[] = {ObjectIdGetDatum(view)};
+	SxSpi spi;
+
+	sx_spi_begin(&spi);
+	sx_spi_execute("INSERT INTO streamx_internal.removal (view, state) "
+				   "SELECT v.view, v.state FROM streamx.views AS v WHERE v.view = $1 "
+				   "AND (v.retention IS NOT NULL OR v.refused_retention IS NOT NULL)",
+				   1, types, values, NULL, false);
+	sx_spi_end(&spi);
+}
+
+/* ---- steps ---- */
+
+void
+sx_retention_apply(const SxReader *reader, int64 groups)
+{
+	TimestampTz now = GetCurrentTransactionStartTimestamp();
+	bool may_be_refusals = false;
+	bool are_refusals_due;
+	bool has_any = false;
+	ListCell *lc;
+
+	foreach (lc, reader->views)
+	{
+		const SxView *view = sx_view_load(lfirst_oid(lc));
+
+		has_any |= has_option(view);
+		may_be_refusals |= view->refused_retention_us >= 0;
+	}
+	if (!has_any)
+		return;
+
+	are_refusals_due = may_be_refusals && look_ahead(reader->id, now).refusals_us == 0;
+	foreach (lc, reader->views)
+	{
+		const SxView *view = sx_view_load(lfirst_oid(lc));
+
+		if (has_option(view))
+			let_go(view, reader->watermark, now, are_refusals_due, STEP_ROWS + 2 * groups);
+	}
+	if (are_refusals_due)
+		remove_stream_letters(reader->id, now);
+}
+
+int64
+sx_retention_work(int32 id)
+{
+	TimestampTz now = GetCurrentTransactionStartTimestamp();
+	Outlook outlook;
+	SxReader *reader;
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	outlook = look_ahead(id, now);
+	reader = wait_of(&outlook) == 0 ? sx_reader_load(id) : NULL;
+	PopActiveSnapshot();
+	if (reader == NULL)
+		return wait_of(&outlook);
+
+	sx_lock_stream(reader->stream); /* lock first, then snapshot */
+	PushActiveSnapshot(GetTransactionSnapshot());
+	reader = sx_reader_load(id);
+	PopActiveSnapshot();
+	if (reader == NULL)
+		return SX_RETENTION_NONE;
+	sx_apply_lock(reader);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	sx_retention_apply(reader, 0);
+	outlook = look_ahead(id, now);
+	PopActiveSnapshot();
+	return wait_of(&outlook);
+}
+
+static bool
+has_option(const SxView *view)
+{
+	return view->retention_us >= 0 || view->refused_retention_us >= 0;
+}
+
+/* One step of one view. */
+static void
+let_go(const SxView *view, int64 watermark, TimestampTz now, bool are_refusals_due, int64 limit)
+{
+	Removal before;
+	Removal removal;
+
+	if (!load_removal(view->relid, &before, false))
+		return; /* a dump without data brought the view */
+	removal = before;
+	if (view->retention_us >= 0)
+	{
+		removal.removed_through = Max(removal.removed_through, bound_of(view, watermark));
+		begin_pass(view, &removal);
+		if (removal.is_deleting)
+			delete_slices(view, &removal, limit);
+	}
+	if (view->refused_retention_us >= 0 && are_refusals_due)
+		remove_refusals(view, now, &removal);
+	if (removal.removed_through != before.removed_through ||
+		removal.deleting_through != before.deleting_through ||
+		removal.deleting_from != before.deleting_from ||
+		removal.is_deleting != before.is_deleting ||
+		removal.refusals_through != before.refusals_through)
+		save_removal(view->relid, &removal);
+}
+
+/* ---- windows ---- */
+
+/* Windows that end by then are to be removed; never one that still takes rows, whatever the options say. */
+static int64
+bound_of(const SxView *view, int64 watermark)
+{
+	int64 gap_us = view->window.kind == SX_WINDOW_SESSION ? view->window.size_us : 0;
+	int64 kept_us = Max(view->retention_us, view->allowed_lateness_us + gap_us);
+	int64 through;
+
+	if (watermark == DT_NOBEGIN || pg_sub_s64_overflow(watermark, kept_us, &through) ||
+		through < MIN_TIMESTAMP)
+		return DT_NOBEGIN;
+	return sx_window_last_end(&view->window, through);
+}
+
+/* Begin a pass, unless one is under way, when it would find enough. */
+static void
+begin_pass(const SxView *view, Removal *removal)
+{
+	int64 worth_us = 1;
+	int64 moved_us;
+
+	if (removal->is_deleting || removal->removed_through <= removal->deleting_through)
+		return;
+	if (view->window.kind == SX_WINDOW_SESSION)
+		worth_us = Max(view->window.size_us, view->retention_us / SESSION_PASS_PART);
+	if (!pg_sub_s64_overflow(removal->removed_through, removal->deleting_through, &moved_us) &&
+		moved_us < worth_us)
+		return;
+	removal->is_deleting = true;
+	removal->deleting_through = removal->removed_through;
+	if (view->window.kind == SX_WINDOW_SESSION)
+		removal->deleting_from = DT_NOBEGIN;
+}
+
+/*
+ * A pass's next step: go through up to about limit rows.  Without an index on
+ * slice_start, which somebody must have dropped, windows are only hidden.
+ */
+static void
+delete_slices(const SxView *view, Removal *removal, int64 limit)
+{
+	Pass pass = {
+		.view = view, .slice_start = view->nkeys + 1, .through = removal->deleting_through};
+
+	CommandCounterIncrement(); /* what the batch merged may be what is to go */
+	pass.table = table_open(view->state, RowExclusiveLock);
+	pass.index = open_slice_index(pass.table, pass.slice_start);
+	if (pass.index)
+	{
+		pass.snapshot = RegisterSnapshot(GetLatestSnapshot());
+		pass.slot = table_slot_create(pass.table, NULL);
+		begin_scan(&pass, removal->deleting_from);
+		removal->is_deleting = !go_through(&pass, removal, limit);
+		index_endscan(pass.scan);
+		ExecDropSingleTupleTableSlot(pass.slot);
+		UnregisterSnapshot(pass.snapshot);
+		index_close(pass.index, NoLock);
+	}
+	else
+		removal->is_deleting = false;
+	table_close(pass.table, NoLock);
+	begin_pass(view, removal); /* the bound may have moved on meanwhile */
+}
+
+/* A B-tree that begins with slice_start, found by its shape: REINDEX CONCURRENTLY replaces it. */
+static Relation
+open_slice_index(Relation table, AttrNumber slice_start)
+{
+	ListCell *lc;
+
+	foreach (lc, RelationGetIndexList(table))
+	{
+		Relation index = index_open(lfirst_oid(lc), RowExclusiveLock);
+		Form_pg_index form = index->rd_index;
+
+		if (form->indisvalid && form->indkey.values[0] == slice_start &&
+			index->rd_rel->relam == BTREE_AM_OID &&
+			heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL))
+			return index;
+		index_close(index, NoLock);
+	}
+	return NULL;
+}
+
+static void
+init_key(const Pass *pass, ScanKey key, StrategyNumber strategy, TimestampTz value)
+{
+	Relation index = pass->index;
+	Oid type = index->rd_opcintype[0];
+	Oid operator= get_opfamily_member(index->rd_opfamily[0], type, type, strategy);
+
+	ScanKeyEntryInitialize(key, 0, 1, strategy, InvalidOid, InvalidOid, get_opcode(operator),
+						   TimestampTzGetDatum(value));
+}
+
+/* Slices that start from from on, and before the pass's end: no later one ends by then. */
+static void
+begin_scan(Pass *pass, TimestampTz from)
+{
+	ScanKeyData keys[2];
+
+	init_key(pass, &keys[0], BTGreaterEqualStrategyNumber, from);
+	init_key(pass, &keys[1], BTLessStrategyNumber, pass->through);
+	pass->scan = sx_index_beginscan(pass->table, pass->index, pass->snapshot, 2);
+	index_rescan(pass->scan, keys, 2, NULL, 0);
+}
+
+static TimestampTz
+time_of(const Pass *pass, AttrNumber attnum)
+{
+	bool is_null;
+
+	return DatumGetTimestampTz(slot_getattr(pass->slot, attnum, &is_null));
+}
+
+/* Whether each window that uses the row has been removed. */
+static bool
+is_removed(const Pass *pass, TimestampTz start)
+{
+	SxWindowBounds bounds;
+
+	if (pass->view->window.kind == SX_WINDOW_SESSION)
+		return time_of(pass, pass->slice_start + 1) <= pass->through;
+	return !sx_window_first(&pass->view->window, start, pass->through, &bounds);
+}
+
+/* Returns true when the pass is done; else deleting_from says where it goes on. */
+static bool
+go_through(Pass *pass, Removal *removal, int64 limit)
+{
+	bool is_session = pass->view->window.kind == SX_WINDOW_SESSION;
+	TimestampTz last = DT_NOBEGIN;
+	int64 seen = 0;
+
+	while (index_getnext_slot(pass->scan, ForwardScanDirection, pass->slot))
+	{
+		TimestampTz start = time_of(pass, pass->slice_start);
+
+		CHECK_FOR_INTERRUPTS();
+		/* of sessions that start together some may stay: no step must end between them */
+		if (seen++ >= limit && !(is_session && start == last))
+		{
+			removal->deleting_from = start;
+			return false;
+		}
+		if ((!is_session && start == last) || is_removed(pass, start))
+			simple_table_tuple_delete(pass->table, &pass->slot->tts_tid, pass->snapshot);
+		else if (!is_session)
+			break;
+		last = start;
+	}
+	/* later slices may still come before the one that stays, but none before the last that went */
+	if (is_session || last != DT_NOBEGIN)
+		removal->deleting_from = is_session ? DT_NOBEGIN : last;
+	return true;
+}
+
+/* ---- the table of removals ---- */
+
+static bool
+load_removal(Oid view, Removal *removal, bool read_only)
+{
+	static const Oid types[] = {REGCLASSOID};
+	Datum values[] = {ObjectIdGetDatum(view)};
+	bool found;
+	SxSpi spi;
+
+	sx_spi_begin(&spi);
+	found = sx_spi_execute("SELECT r.removed_through, r.deleting_through, r.deleting_from, "
+						   "r.is_deleting, r.refusals_through "
+						   "FROM streamx_internal.removal AS r WHERE r.view = $1",
+						   1, types, values, NULL, read_only) > 0;
+	if (found)
+	{
+		HeapTuple tuple = SPI_tuptable->vals[0];
+		TupleDesc tupdesc = SPI_tuptable->tupdesc;
+		bool isnull;
+
+		removal->removed_through = DatumGetTimestampTz(SPI_getbinval(tuple, tupdesc, 1, &isnull));
+		removal->deleting_through = DatumGetTimestampTz(SPI_getbinval(tuple, tupdesc, 2, &isnull));
+		removal->deleting_from = DatumGetTimestampTz(SPI_getbinval(tuple, tupdesc, 3, &isnull));
+		removal->is_deleting = DatumGetBool(SPI_getbinval(tuple, tupdesc, 4, &isnull));
+		removal->refusals_through = DatumGetTimestampTz(SPI_getbinval(tuple, tupdesc, 5, &isnull));
+	}
+	sx_spi_end(&spi);
+	return found;
+}
+
+static void
+save_removal(Oid view, const Removal *removal)
+{
+	static const Oid types[] = {REGCLASSOID,	TIMESTAMPTZOID, TIMESTAMPTZOID,
+								TIMESTAMPTZOID, BOOLOID,		TIMESTAMPTZOID};
+	Datum values[] = {ObjectIdGetDatum(view),
+					  TimestampTzGetDatum(removal->removed_through),
+					  TimestampTzGetDatum(removal->deleting_through),
+					  TimestampTzGetDatum(removal->deleting_from),
+					  BoolGetDatum(removal->is_deleting),
+					  TimestampTzGetDatum(removal->refusals_through)};
+	SxSpi spi;
+
+	sx_spi_begin(&spi);
+	sx_spi_execute("UPDATE streamx_internal.removal SET removed_through = $2, "
+				   "deleting_through = $3, deleting_from = $4, is_deleting = $5, "
+				   "refusals_through = $6 WHERE view = $1",
+				   lengthof(types), types, values, NULL, false);
+	sx_spi_end(&spi);
+}
+
+TimestampTz
+sx_retention_removed_through(Oid view)
+{
+	Removal removal;
+
+	return load_removal(view, &removal, true) ? removal.removed_through : DT_NOBEGIN;
+}
+
+bool
+sx_retention_has_removed_refusals(Oid view)
+{
+	Removal removal;
+
+	return load_removal(view, &removal, true) && removal.refusals_through > removal.removed_through;
+}
+
+/* ---- refused rows ---- */
+
+/* A message that the stream refused belongs to all views of its reader. */
+static Outlook
+look_ahead(int32 reader, TimestampTz now)
+{
+	static const char *const statement =
+		"SELECT count(r.view) > 0, COALESCE(bool_or(r.is_deleting), false), LEAST("
+		"min(LEAST((SELECT l.recorded_at FROM streamx_internal.late_row AS l "
+		"WHERE l.view = v.view ORDER BY l.recorded_at LIMIT 1), "
+		"(SELECT d.recorded_at FROM streamx_internal.dead_letter AS d "
+		"WHERE d.view = v.view ORDER BY d.recorded_at LIMIT 1)) + v.refused_retention), "
+		"CASE WHEN count(*) = count(v.refused_retention) THEN "
+		"(SELECT d.recorded_at FROM streamx_internal.dead_letter AS d "
+		"WHERE d.view IS NULL AND d.reader = $1 ORDER BY d.recorded_at LIMIT 1) "
+		"+ max(v.refused_retention) END) "
+		"FROM streamx.view_streams AS s JOIN streamx.views AS v ON v.view = s.view "
+		"LEFT JOIN streamx_internal.removal AS r ON r.view = v.view WHERE s.reader = $1";
+	static const Oid types[] = {INT4OID};
+	Datum values[] = {Int32GetDatum(reader)};
+	Outlook outlook;
+	HeapTuple tuple;
+	TupleDesc tupdesc;
+	bool isnull;
+	Datum due;
+	SxSpi spi;
+
+	sx_spi_begin(&spi);
+	sx_spi_execute(statement, 1, types, values, NULL, false);
+	tuple = SPI_tuptable->vals[0];
+	tupdesc = SPI_tuptable->tupdesc;
+	outlook.has_options = DatumGetBool(SPI_getbinval(tuple, tupdesc, 1, &isnull));
+	outlook.is_deleting = DatumGetBool(SPI_getbinval(tuple, tupdesc, 2, &isnull));
+	due = SPI_getbinval(tuple, tupdesc, 3, &isnull);
+	outlook.refusals_us = isnull ? SX_RETENTION_NEVER : Max(DatumGetTimestampTz(due) - now, 0);
+	sx_spi_end(&spi);
+	return outlook;
+}
+
+/* As sx_retention_work returns it. */
+static int64
+wait_of(const Outlook *outlook)
+{
+	if (!outlook->has_options)
+		return SX_RETENTION_NONE;
+	return outlook->is_deleting ? 0 : outlook->refusals_us;
+}
+
+/* Late rows and dead letters of one view. */
+static void
+remove_refusals(const SxView *view, TimestampTz now, Removal *removal)
+{
+	static const char *const late_rows =
+		"WITH gone AS (DELETE FROM streamx_internal.late_row WHERE id = ANY (ARRAY("
+		"SELECT l.id FROM streamx_internal.late_row AS l WHERE l.view = $1 "
+		"AND l.recorded_at <= $2 ORDER BY l.recorded_at LIMIT $3)) RETURNING refused_through) "
+		"SELECT max(refused_through) FROM gone";
+	static const char *const dead_letters =
+		"DELETE FROM streamx_internal.dead_letter WHERE id = ANY (ARRAY("
+		"SELECT d.id FROM streamx_internal.dead_letter AS d WHERE d.view = $1 "
+		"AND d.recorded_at <= $2 ORDER BY d.recorded_at LIMIT $3))";
+	static const Oid types[] = {REGCLASSOID, TIMESTAMPTZOID, INT8OID};
+	Datum values[] = {ObjectIdGetDatum(view->relid),
+					  TimestampTzGetDatum(now - view->refused_retention_us),
+					  Int64GetDatum(STEP_ROWS)};
+	TimestampTz through;
+	bool isnull;
+	SxSpi spi;
+
+	sx_spi_begin(&spi);
+	sx_spi_execute(late_rows, 3, types, values, NULL, false);
+	through = DatumGetTimestampTz(
+		SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	if (!isnull)
+		removal->refusals_through =
+			/* a session may begin long before a window that refused a row of it */
+			view->window.kind == SX_WINDOW_SESSION ? DT_NOEND
+												   : Max(removal->refusals_through, through);
+	if (sx_spi_execute(dead_letters, 3, types, values, NULL, false) > 0)
+		removal->refusals_through = DT_NOEND; /* nobody knows its windows */
+	sx_spi_end(&spi);
+}
+
+/* Messages that the stream refused: they go when the last of the reader's views can do without. */
+static void
+remove_stream_letters(int32 reader, TimestampTz now)
+{
+	static const char *const letters =
+		"DELETE FROM streamx_internal.dead_letter WHERE id = ANY (ARRAY("
+		"SELECT d.id FROM streamx_internal.dead_letter AS d "
+		"WHERE d.view IS NULL AND d.reader = $1 AND d.recorded_at <= $2 - "
+		"(SELECT CASE WHEN count(*) = count(v.refused_retention) THEN max(v.refused_retention) END "
+		"FROM streamx.view_streams AS s JOIN streamx.views AS v ON v.view = s.view "
+		"WHERE s.reader = $1) ORDER BY d.recorded_at LIMIT $3))";
+	static const char *const note =
+		"UPDATE streamx_internal.removal SET refusals_through = 'infinity' "
+		"WHERE refusals_through < 'infinity' AND view IN ("
+		"SELECT s.view FROM streamx.view_streams AS s WHERE s.reader = $1)";
+	static const Oid types[] = {INT4OID, TIMESTAMPTZOID, INT8OID};
+	Datum values[] = {Int32GetDatum(reader), TimestampTzGetDatum(now), Int64GetDatum(STEP_ROWS)};
+	SxSpi spi;
+
+	sx_spi_begin(&spi);
+	if (sx_spi_execute(letters, 3, types, values, NULL, false) > 0)
+		sx_spi_execute(note, 1, types, values, NULL, false);
+	sx_spi_end(&spi);
+}
