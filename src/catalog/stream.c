@@ -47,7 +47,8 @@ static const char *const kafka_only[] = {"topic",  "format", "root", "timestamp_
 										 "on_gap", "workers"};
 
 /* Options that say something about event time. */
-static const char *const event_time_only[] = {"watermark_delay", "idle_timeout", "max_future"};
+static const char *const event_time_only[] = {"watermark_delay", "idle_timeout", "idle_advance",
+											  "max_future"};
 
 static void resolve_options(SxStream *stream, List *options);
 static void resolve_columns(SxStream *stream);
@@ -55,6 +56,7 @@ static void resolve_column(SxStream *stream, SxColumn *column, Form_pg_attribute
 static void resolve_event_time(SxStream *stream, const char *name);
 static void check_server(const SxStream *stream, List *options);
 static void check_event_time(const SxStream *stream, List *options);
+static void check_idle_advance(const SxStream *stream);
 static void check_column(const SxStream *stream, const SxColumn *column);
 static void check_metadata(const SxStream *stream, const SxColumn *column);
 
@@ -120,6 +122,7 @@ sx_stream_check(Oid relid)
 
 	check_server(stream, options);
 	check_event_time(stream, options);
+	check_idle_advance(stream);
 	for (i = 0; i < stream->ncolumns; i++)
 		if (!stream->columns[i].is_dropped)
 			check_column(stream, &stream->columns[i]);
@@ -140,6 +143,7 @@ resolve_options(SxStream *stream, List *options)
 	stream->timestamp_format = sx_option_timestamp_format(options);
 	stream->watermark_delay_us = sx_option_interval_us(options, "watermark_delay", 0);
 	stream->idle_timeout_us = sx_option_interval_us(options, "idle_timeout", -1);
+	stream->idle_advance = sx_option_bool(options, "idle_advance", false);
 	stream->max_future_us = sx_option_interval_us(options, "max_future", DEFAULT_MAX_FUTURE_US);
 	stream->on_error =
 		sx_option_on_error(options, stream->is_kafka ? SX_ON_ERROR_DEAD_LETTER : SX_ON_ERROR_STOP);
@@ -248,6 +252,32 @@ check_event_time(const SxStream *stream, List *options)
 						format_type_be(type)),
 				 errhint("It must be timestamp with time zone, timestamp without time zone or "
 						 "date.")));
+}
+
+/*
+ * Somebody must look at the clock, and a partition that ever had a row must be
+ * able to fall silent.
+ */
+static void
+check_idle_advance(const SxStream *stream)
+{
+	if (!stream->idle_advance)
+		return;
+	if (!stream->is_kafka)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("option \"idle_advance\" is only for streams of a Kafka topic"),
+				 errdetail("Stream \"%s\" is fed by INSERT, and nothing moves its watermark while "
+						   "nothing is inserted.",
+						   stream->name),
+				 errhint("INSERT a row with a later event time to move the watermark.")));
+	if (stream->idle_timeout_us < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("option \"idle_advance\" needs option \"idle_timeout\""),
+				 errdetail("The watermark follows the clock when no row has come for "
+						   "idle_timeout."),
+				 errhint("Say how long that is, for example OPTIONS (idle_timeout '1 minute').")));
 }
 
 static void

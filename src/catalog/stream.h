@@ -41,6 +41,7 @@ typedef struct SxStream
 	SxTimestampFormat timestamp_format;
 	int64 watermark_delay_us;
 	int64 idle_timeout_us; /* -1: off */
+	bool idle_advance;	   /* the watermark follows the clock while all is idle */
 	int64 max_future_us;
 	SxOnError on_error;
 	bool skips_gaps; /* on_gap 'skip' */

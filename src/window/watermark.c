@@ -10,6 +10,10 @@
  *
  * A partition is idle only at its end: one that has messages to be read may
  * bring rows of any age, however long it has been silent.
+ *
+ * With idle_advance the clock goes on where the rows end, but only when all
+ * partitions are silent: a topic just found to be empty may be about to be
+ * filled.
  */
 #include "compat.h"
 
@@ -21,6 +25,17 @@ static bool
 is_idle(const SxPartitionTime *partition)
 {
 	return partition->at_end && (partition->is_silent || partition->max_event_time == DT_NOBEGIN);
+}
+
+/* The delay before a time, but never less than current. */
+static int64
+behind(int64 time, int64 delay_us, int64 current)
+{
+	int64 watermark;
+
+	if (pg_sub_s64_overflow(time, delay_us, &watermark) || watermark < MIN_TIMESTAMP)
+		return current;
+	return Max(current, watermark);
 }
 
 int64
@@ -39,8 +54,15 @@ sx_watermark_advance(int64 current, const SxPartitionTime *partitions, int count
 	}
 
 	watermark = slowest_active == DT_NOEND ? latest : slowest_active;
-	if (watermark == DT_NOBEGIN || pg_sub_s64_overflow(watermark, delay_us, &watermark) ||
-		watermark < MIN_TIMESTAMP)
-		return current;
-	return Max(current, watermark);
+	return watermark == DT_NOBEGIN ? current : behind(watermark, delay_us, current);
+}
+
+int64
+sx_watermark_follow_clock(int64 current, const SxPartitionTime *partitions, int count,
+						  int64 delay_us, int64 clock)
+{
+	for (int i = 0; i < count; i++)
+		if (!partitions[i].at_end || !partitions[i].is_silent)
+			return current;
+	return count == 0 ? current : behind(clock, delay_us, current);
 }

@@ -27,4 +27,12 @@ typedef struct SxPartitionTime
 extern int64
 sx_watermark_advance(int64 current, const SxPartitionTime *partitions, int count, int64 delay_us);
 
+/*
+ * The watermark with idle_advance: clock less the delay when every partition is
+ * at its end and silent, also those that never had a row; else current.  Never
+ * less than current.
+ */
+extern int64 sx_watermark_follow_clock(int64 current, const SxPartitionTime *partitions, int count,
+									   int64 delay_us, int64 clock);
+
 #endif

@@ -219,7 +219,7 @@ step_reader(int32 reader, int max_rows)
 	(void) sx_worker_run_batch(consumer, true, NULL, &counts);
 	sx_consumer_commit(consumer);
 	sx_consumer_close(consumer);
-	return counts.rows;
+	return counts.seen.rows;
 }
 
 Datum

@@ -30,7 +30,7 @@
 
 #include "batch/connect.h"
 #include "catalog/spi.h"
-#include "window/watermark.h"
+#include "worker/silence.h"
 
 #define MIN_MESSAGES 1024
 
@@ -97,6 +97,24 @@ load_start(int32 reader)
 	return start ? start : pstrdup("earliest");
 }
 
+/* Whether the watermark of a reader says anything about its views. */
+static bool
+load_has_windows(int32 reader)
+{
+	static const char *const statement =
+		"SELECT FROM streamx.views v JOIN streamx.view_streams s USING (view)"
+		" WHERE s.reader = $1 AND v.window_kind OPERATOR(pg_catalog.<>) 'global' LIMIT 1";
+	Oid types[] = {INT4OID};
+	Datum values[] = {Int32GetDatum(reader)};
+	bool has_windows;
+	SxSpi spi;
+
+	sx_spi_begin(&spi);
+	has_windows = sx_spi_execute(statement, 1, types, values, NULL, true) > 0;
+	sx_spi_end(&spi);
+	return has_windows;
+}
+
 Oid
 sx_stream_owner(Oid relid)
 {
@@ -140,7 +158,6 @@ static void
 remember(SxConsumer *consumer)
 {
 	SxReader *reader = consumer->reader;
-	int64 now = sx_now_us();
 	Size size = sizeof(SxPartition) * Max(reader->npartitions, 1);
 
 	if (consumer->ncommitted < reader->npartitions || consumer->committed == NULL)
@@ -153,16 +170,7 @@ remember(SxConsumer *consumer)
 	consumer->ncommitted = reader->npartitions;
 	consumer->committed_watermark = reader->watermark;
 	consumer->views = reader->views;
-
-	if (consumer->row_at_size >= reader->npartitions)
-		return;
-	if (consumer->row_at_us)
-		pfree(consumer->row_at_us);
-	consumer->row_at_us =
-		MemoryContextAlloc(consumer->context, sizeof(int64) * reader->npartitions);
-	consumer->row_at_size = reader->npartitions;
-	for (int i = 0; i < reader->npartitions; i++)
-		consumer->row_at_us[i] = now;
+	sx_silence_align(consumer);
 }
 
 /* Whether a reader just loaded stands where the consumer left it. */
@@ -198,6 +206,7 @@ load(SxConsumer *consumer, int32 id)
 	consumer->stream = sx_stream_open(reader->stream);
 	consumer->batch = sx_batch_create(consumer->stream, context);
 	consumer->start = load_start(id);
+	consumer->has_windows = consumer->stream->idle_advance && load_has_windows(id);
 	MemoryContextSwitchTo(old);
 	if (consumer->reader_context)
 		MemoryContextDelete(consumer->reader_context);
@@ -357,7 +366,6 @@ static void
 note_arrival(SxConsumer *consumer, int from)
 {
 	const SxPartition *partition = NULL;
-	int64 now = sx_now_us();
 
 	for (int i = from; i < consumer->nmessages; i++)
 	{
@@ -368,7 +376,7 @@ note_arrival(SxConsumer *consumer, int from)
 			partition = sx_reader_partition(consumer->reader, message->partition);
 			if (partition == NULL)
 				continue;
-			consumer->row_at_us[partition - consumer->reader->partitions] = now;
+			sx_silence_break(consumer, partition - consumer->reader->partitions);
 		}
 		consumer->bytes += message->payload_length + message->key_length;
 	}
@@ -425,40 +433,7 @@ sx_consumer_is_at_end(const SxConsumer *consumer)
 	return count > 0;
 }
 
-/* ---- silence ---- */
-
-static bool
-is_silent(const SxConsumer *consumer, int index, int64 now)
-{
-	return consumer->stream->idle_timeout_us >= 0 &&
-		   now - consumer->row_at_us[index] >= consumer->stream->idle_timeout_us;
-}
-
-bool
-sx_consumer_is_idle(const SxConsumer *consumer, const SxSourcePartition *partition)
-{
-	SxReader *reader = consumer->reader;
-	const SxPartition *known = sx_reader_partition(reader, partition->partition);
-
-	return partition->at_end && known != NULL &&
-		   (known->event_time == DT_NOBEGIN ||
-			is_silent(consumer, known - reader->partitions, sx_now_us()));
-}
-
-int64
-sx_consumer_silent_at(const SxConsumer *consumer)
-{
-	const SxReader *reader = consumer->reader;
-	int64 now = sx_now_us();
-	int64 earliest = PG_INT64_MAX;
-
-	if (consumer->stream->idle_timeout_us < 0)
-		return earliest;
-	for (int i = 0; i < reader->npartitions; i++)
-		if (!is_silent(consumer, i, now))
-			earliest = Min(earliest, consumer->row_at_us[i] + consumer->stream->idle_timeout_us);
-	return earliest;
-}
+/* ---- news ---- */
 
 /* Copy what the source knows into the reader. */
 void
@@ -478,36 +453,38 @@ sx_consumer_advance(SxConsumer *consumer)
 		if (partitions[i].next_offset >= 0 && !partitions[i].has_gap)
 			partition->next_offset = partitions[i].next_offset;
 		partition->at_end = partitions[i].at_end;
-		partition->is_silent = is_silent(consumer, partition - consumer->reader->partitions, now);
+		partition->is_silent =
+			sx_silence_is_silent(consumer, partition - consumer->reader->partitions, now);
 	}
 }
 
+/* Look ahead to what a batch without rows would do. */
 bool
 sx_consumer_has_news(SxConsumer *consumer)
 {
 	SxReader *reader = consumer->reader;
-	SxPartitionTime *times;
-	int64 watermark;
 	bool has_news = false;
 
 	sx_consumer_advance(consumer);
 	for (int i = 0; i < reader->npartitions; i++)
 		has_news =
 			has_news || reader->partitions[i].next_offset != consumer->committed[i].next_offset;
-	if (!has_news && consumer->stream->event_time != 0 && reader->npartitions > 0)
-	{
-		times = palloc(sizeof(SxPartitionTime) * reader->npartitions);
-		for (int i = 0; i < reader->npartitions; i++)
-			times[i] = (SxPartitionTime){.max_event_time = reader->partitions[i].event_time,
-										 .at_end = reader->partitions[i].at_end,
-										 .is_silent = reader->partitions[i].is_silent};
-		watermark = sx_watermark_advance(reader->watermark, times, reader->npartitions,
-										 consumer->stream->watermark_delay_us);
-		has_news = watermark > reader->watermark;
-		pfree(times);
-	}
+	has_news = has_news || sx_silence_moves_watermark(consumer);
 	sx_consumer_rollback(consumer);
 	return has_news;
+}
+
+int64
+sx_consumer_clock_due(SxConsumer *consumer)
+{
+	int64 due;
+
+	if (!consumer->stream->idle_advance)
+		return PG_INT64_MAX;
+	sx_consumer_advance(consumer);
+	due = sx_silence_clock_due(consumer);
+	sx_consumer_rollback(consumer);
+	return due;
 }
 
 /* ---- the end of a batch ---- */

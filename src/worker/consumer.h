@@ -34,6 +34,7 @@ typedef struct SxConsumer
 	SxBatch *batch;
 	int64 queue_bytes; /* budget of the source */
 	const char *start; /* where the first partitions begin: earliest, latest, a time */
+	bool has_windows;  /* with idle_advance: whether some view of the reader has any */
 
 	SxMessage *messages; /* taken from the source, not yet committed */
 	int nmessages;
@@ -48,6 +49,8 @@ typedef struct SxConsumer
 	SxPartition *committed;
 	int ncommitted;
 	int64 committed_watermark;
+
+	/* private to silence.c */
 	int64 *row_at_us; /* by partition as in reader: when the last row came */
 	int row_at_size;
 } SxConsumer;
@@ -103,11 +106,11 @@ extern bool sx_consumer_is_at_end(const SxConsumer *consumer);
  */
 extern bool sx_consumer_has_news(SxConsumer *consumer);
 
-/* Whether a partition does not hold the watermark: at its end, and silent or never heard of. */
-extern bool sx_consumer_is_idle(const SxConsumer *consumer, const SxSourcePartition *partition);
-
-/* When the next partition will count as silent (as sx_now_us); PG_INT64_MAX: none will. */
-extern int64 sx_consumer_silent_at(const SxConsumer *consumer);
+/*
+ * When a batch without rows would move the watermark with the clock (as
+ * sx_now_us), if nothing comes until then; PG_INT64_MAX: it would not.
+ */
+extern int64 sx_consumer_clock_due(SxConsumer *consumer);
 
 /* Move the reader's positions past the messages taken. */
 extern void sx_consumer_advance(SxConsumer *consumer);

@@ -64,24 +64,34 @@ list_streams(void)
 	return streams;
 }
 
-/* Counters of readers and views that are gone. */
-static void
-forget_activity(SxActivityKind kind)
+/* Counters that there were at some moment. */
+typedef struct Counters
 {
+	SxActivityKind kind;
 	SxActivity *list;
-	int count = sx_activity_list(kind, &list);
+	int count;
+} Counters;
+
+/*
+ * Forget counters of readers and views that are gone.  The snapshot must be younger
+ * than the list: a view may begin to count as soon as its creation has committed.
+ */
+static void
+forget_gone(const Counters *counters)
+{
 	Oid types[] = {OIDOID};
 	SxSpi spi;
 
-	if (count == 0 || !sx_extension_exists())
+	if (counters->count == 0 || !sx_extension_exists())
 		return;
 	sx_spi_begin(&spi);
-	for (int i = 0; i < count; i++)
+	for (int i = 0; i < counters->count; i++)
 	{
-		Datum values[] = {ObjectIdGetDatum(list[i].key.id)};
+		uint32 id = counters->list[i].key.id;
+		Datum values[] = {ObjectIdGetDatum(id)};
 		uint64 found;
 
-		if (kind == SX_ACTIVITY_VIEW)
+		if (counters->kind == SX_ACTIVITY_VIEW)
 			found = sx_spi_execute("SELECT FROM streamx.views WHERE view = $1", 1, types, values,
 								   NULL, true);
 		else
@@ -89,7 +99,7 @@ forget_activity(SxActivityKind kind)
 								   " WHERE reader = $1::pg_catalog.int8::pg_catalog.int4",
 								   1, types, values, NULL, true);
 		if (found == 0)
-			sx_activity_forget(kind, list[i].key.id);
+			sx_activity_forget(counters->kind, id);
 	}
 	sx_spi_end(&spi);
 }
@@ -151,6 +161,7 @@ void
 sx_probe_main(Datum arg)
 {
 	Oid database = DatumGetObjectId(arg);
+	Counters counters[] = {{SX_ACTIVITY_READER}, {SX_ACTIVITY_VIEW}};
 	List *streams;
 	bool is_held;
 
@@ -169,10 +180,12 @@ sx_probe_main(Datum arg)
 	SetConfigOption("lock_timeout", "1s", PGC_SUSET, PGC_S_OVERRIDE);
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
+	for (int i = 0; i < lengthof(counters); i++)
+		counters[i].count = sx_activity_list(counters[i].kind, &counters[i].list);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	streams = list_streams();
-	forget_activity(SX_ACTIVITY_READER);
-	forget_activity(SX_ACTIVITY_VIEW);
+	for (int i = 0; i < lengthof(counters); i++)
+		forget_gone(&counters[i]);
 	set_wanted(streams);
 	PopActiveSnapshot();
 	CommitTransactionCommand();

@@ -57,9 +57,9 @@ put_time(TimestampTz at, Datum *value, bool *isnull)
 
 /*
  * streamx.activity(kind text): (id, partition, rows, batches, late_rows,
- * dead_letters, failures, last_batch_at, end_offset, at_end, is_idle,
- * last_error, last_error_sqlstate, last_error_at) of this database's readers,
- * partitions or views.
+ * partly_late_rows, rows_in_no_window, dead_letters, failures, last_batch_at,
+ * end_offset, at_end, is_idle, last_error, last_error_sqlstate, last_error_at)
+ * of this database's readers, partitions or views.
  */
 Datum
 streamx_activity(PG_FUNCTION_ARGS)
@@ -78,24 +78,26 @@ streamx_activity(PG_FUNCTION_ARGS)
 	for (int i = 0; i < count; i++)
 	{
 		const SxActivity *entry = &list[i];
-		Datum values[14] = {0};
-		bool nulls[14] = {false};
+		Datum values[16] = {0};
+		bool nulls[16] = {false};
 
 		if (!sees_all && !owns(entry->relation))
 			continue;
 		values[0] = Int64GetDatum(entry->key.id);
 		values[1] = Int32GetDatum(entry->key.partition);
-		values[2] = Int64GetDatum(entry->rows);
+		values[2] = Int64GetDatum(entry->counts.rows);
 		values[3] = Int64GetDatum(entry->batches);
-		values[4] = Int64GetDatum(entry->late_rows);
-		values[5] = Int64GetDatum(entry->dead_letters);
-		values[6] = Int64GetDatum(entry->failures);
-		put_time(entry->last_batch_at, &values[7], &nulls[7]);
-		nulls[8] = entry->end_offset < 0;
-		values[8] = Int64GetDatum(entry->end_offset);
-		values[9] = BoolGetDatum(entry->at_end);
-		values[10] = BoolGetDatum(entry->is_idle);
-		put_error(&entry->error, &values[11], &nulls[11]);
+		values[4] = Int64GetDatum(entry->counts.late_rows);
+		values[5] = Int64GetDatum(entry->counts.partly_late_rows);
+		values[6] = Int64GetDatum(entry->counts.no_window_rows);
+		values[7] = Int64GetDatum(entry->counts.dead_letters);
+		values[8] = Int64GetDatum(entry->failures);
+		put_time(entry->last_batch_at, &values[9], &nulls[9]);
+		nulls[10] = entry->end_offset < 0;
+		values[10] = Int64GetDatum(entry->end_offset);
+		values[11] = BoolGetDatum(entry->at_end);
+		values[12] = BoolGetDatum(entry->is_idle);
+		put_error(&entry->error, &values[13], &nulls[13]);
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
 	PG_RETURN_NULL();

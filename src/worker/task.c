@@ -27,7 +27,9 @@
 #include "catalog/activity.h"
 #include "catalog/setting.h"
 #include "query/attach.h"
+#include "query/retention.h"
 #include "worker/launcher.h"
+#include "worker/silence.h"
 #include "worker/worker.h"
 
 #define NEVER PG_INT64_MAX
@@ -38,6 +40,8 @@
 #define FIRST_BACKOFF_MS 1000  /* after a failure; doubles */
 #define NEWS_INTERVAL_US 50000 /* between batches without rows */
 #define REPORT_INTERVAL_US 50000
+#define RETENTION_INTERVAL_US USECS_PER_SEC /* after a batch, which deletes some rows itself */
+#define RETENTION_RETRY_US (INT64CONST(60) * USECS_PER_SEC) /* after a failure */
 
 /* ---- transactions ---- */
 
@@ -389,7 +393,7 @@ run_batch(SxTask *task, void *argument)
 		sx_worker_run_batch(task->consumer, task->is_careful, sx_worker_is_stale, &run->counts);
 	if (run->is_done)
 		sx_activity_count(SX_ACTIVITY_READER, task->reader, sx_worker_slot->stream,
-						  run->counts.rows, run->counts.late_rows, run->counts.dead_letters);
+						  &run->counts.seen);
 }
 
 /* A number that moves when anything does that the monitoring views show of partitions. */
@@ -402,7 +406,7 @@ digest_partitions(const SxTask *task, const SxSourcePartition *partitions, int c
 	{
 		digest = hash_combine(digest, (uint32) partitions[i].end_offset);
 		digest = hash_combine(digest, (partitions[i].at_end ? 2 : 0) +
-										  sx_consumer_is_idle(task->consumer, &partitions[i]));
+										  sx_silence_is_idle(task->consumer, &partitions[i]));
 	}
 	return digest;
 }
@@ -423,7 +427,7 @@ report_partitions(SxTask *task, int64 now)
 	for (int i = 0; i < count; i++)
 		sx_activity_partition(reader->id, partitions[i].partition, reader->stream,
 							  partitions[i].end_offset, partitions[i].at_end,
-							  sx_consumer_is_idle(task->consumer, &partitions[i]));
+							  sx_silence_is_idle(task->consumer, &partitions[i]));
 	task->reported_us = now;
 	task->reported_digest = digest;
 	return NEVER;
@@ -434,7 +438,7 @@ static void
 publish(SxTask *task, const SxApplyCounts *counts)
 {
 	LWLockAcquire(sx_shared->lock, LW_EXCLUSIVE);
-	sx_worker_slot->rows += counts->rows;
+	sx_worker_slot->rows += counts->seen.rows;
 	sx_worker_slot->batches++;
 	sx_worker_slot->last_batch_at = GetCurrentTimestamp();
 	sx_worker_slot->commit_lsn = Max(sx_worker_slot->commit_lsn, XactLastCommitEnd);
@@ -447,7 +451,7 @@ publish(SxTask *task, const SxApplyCounts *counts)
 static void
 commit_batch(SxTask *task)
 {
-	BatchRun run = {{0}};
+	BatchRun run = {.is_done = false};
 	ErrorData *error;
 
 	pgstat_report_activity(STATE_RUNNING, task->consumer->stream->name);
@@ -472,9 +476,20 @@ commit_batch(SxTask *task)
 	task->row_limit = task->row_limit > sx_batch_rows / 2 ? 0 : task->row_limit * 2;
 	task->groups = run.counts.groups;
 	task->committed_us = sx_now_us();
+	if (task->has_retention)
+		task->retention_at_us =
+			Min(task->retention_at_us, task->committed_us + RETENTION_INTERVAL_US);
 	task->state =
 		sx_consumer_is_at_end(task->consumer) ? SX_WORKER_CAUGHT_UP : SX_WORKER_CATCHING_UP;
 	publish(task, &run.counts);
+}
+
+/* When to let the watermark follow the clock: not too often. */
+static int64
+clock_due(const SxTask *task)
+{
+	return Max(sx_consumer_clock_due(task->consumer),
+			   task->committed_us + (int64) sx_batch_interval_ms * 1000);
 }
 
 /*
@@ -494,10 +509,9 @@ is_ready(SxTask *task, int limit, size_t batch_bytes, int64 now, int64 *later)
 		return true;
 	if (consumer->nmessages == 0)
 	{
-		*later = sx_consumer_silent_at(consumer);
-		if (!sx_consumer_has_news(consumer))
-			return false;
-		due = task->committed_us + NEWS_INTERVAL_US;
+		*later = sx_silence_next(consumer);
+		due = sx_consumer_has_news(consumer) ? task->committed_us + NEWS_INTERVAL_US
+											 : clock_due(task);
 	}
 	else
 	{
@@ -518,11 +532,14 @@ watch_connection(SxTask *task)
 {
 	bool is_fatal = false;
 	char *reason = sx_source_error(task->consumer->source, &is_fatal);
+	bool is_connected = sx_source_is_connected(task->consumer->source);
 
-	if (reason != NULL && (is_fatal || !sx_source_is_connected(task->consumer->source)))
+	if (!is_connected || !task->was_connected)
+		sx_silence_restart(task->consumer);
+	task->was_connected = is_connected;
+	if (reason != NULL && (is_fatal || !is_connected))
 		note_disconnected(task, reason);
-	else if (task->state == SX_WORKER_DISCONNECTED &&
-			 sx_source_is_connected(task->consumer->source))
+	else if (task->state == SX_WORKER_DISCONNECTED && is_connected)
 	{
 		task->failures = 0;
 		task->state = SX_WORKER_CATCHING_UP;
@@ -543,6 +560,32 @@ full_batch(const SxTask *task)
 	int limit = (int) Min(wanted, sx_batch_rows);
 
 	return task->row_limit > 0 ? Min(task->row_limit, limit) : limit;
+}
+
+/* ---- retention ---- */
+
+static void
+run_retention(SxTask *task, void *argument)
+{
+	*(int64 *) argument = sx_retention_work(task->reader);
+}
+
+/* A step of deleting what the views let go.  If it fails, the stream goes on all the same. */
+static void
+delete_some(SxTask *task)
+{
+	int64 wait_us = RETENTION_INTERVAL_US;
+	ErrorData *error = run_transaction(task, run_retention, &wait_us);
+
+	if (error != NULL && !is_passing(error->sqlerrcode))
+	{
+		wait_us = RETENTION_RETRY_US;
+		ereport(WARNING, (errcode(error->sqlerrcode),
+						  errmsg("could not delete what views of stream \"%s\" do not retain: %s",
+								 task->consumer->stream->name, error->message)));
+	}
+	task->has_retention = wait_us != SX_RETENTION_NONE;
+	task->retention_at_us = wait_us < SX_RETENTION_NONE ? sx_now_us() + wait_us : NEVER;
 }
 
 static int64
@@ -575,6 +618,12 @@ take_turn(SxTask *task, int64 queue_bytes, size_t batch_bytes)
 		now = sx_now_us();
 		later = task->retry_at_us > now ? task->retry_at_us : now;
 	}
+	else if (now >= task->retention_at_us)
+	{
+		delete_some(task);
+		now = sx_now_us();
+	}
+	later = Min(later, task->retention_at_us);
 	report_at = report_partitions(task, now);
 	later = Min(later, report_at);
 	return Min(later, task->discover_at_us);

@@ -16,16 +16,19 @@ typedef struct SxTask
 	int32 reader;
 	SxConsumer *consumer; /* NULL: not open yet */
 	SxWorkerState state;
-	bool is_careful;  /* the batch failed: look for the row */
-	bool must_reopen; /* positions moved, other brokers: start anew */
-	bool is_stale;	  /* the catalog has news */
-	int failures;	  /* in a row */
-	int row_limit;	  /* less than batch_rows after running out of memory; 0: none */
-	int64 groups;	  /* that the last batch touched */
+	bool is_careful;	/* the batch failed: look for the row */
+	bool must_reopen;	/* positions moved, other brokers: start anew */
+	bool is_stale;		/* the catalog has news */
+	bool was_connected; /* to a broker, when last looked at */
+	int failures;		/* in a row */
+	int row_limit;		/* less than batch_rows after running out of memory; 0: none */
+	int64 groups;		/* that the last batch touched */
 	int64 retry_at_us;
 	int64 discover_at_us;
 	int64 first_message_us; /* when the batch began to grow */
 	int64 committed_us;
+	int64 retention_at_us; /* when to delete what retention let go */
+	bool has_retention;
 	int64 reported_us;
 	uint32 reported_digest;
 } SxTask;

@@ -33,6 +33,7 @@
 #include "catalog/spi.h"
 #include "worker/launcher.h"
 #include "worker/shared.h"
+#include "worker/silence.h"
 #include "worker/task.h"
 
 #define LOOK_AGAIN_US USECS_PER_SEC /* after the catalog could not be read */
@@ -69,6 +70,8 @@ sx_worker_run_batch(SxConsumer *consumer, bool is_careful, bool (*is_stale)(void
 	sx_batch_decode(batch, consumer->messages, consumer->nmessages, sx_apply_columns(reader),
 					GetCurrentTimestamp());
 	sx_consumer_advance(consumer);
+	if (consumer->nmessages == 0)
+		sx_silence_follow_clock(consumer);
 	sx_apply(reader, batch, is_careful, counts);
 	sx_progress_save(reader);
 	if (list_length(reader->views) < nviews)
@@ -136,6 +139,7 @@ align_tasks(List *readers)
 
 		task->is_stale = true;
 		task->discover_at_us = 0;
+		task->retention_at_us = 0;
 		task->retry_at_us = 0; /* the change may be what it waits for */
 		if (list_member_int(readers, task->reader))
 		{

@@ -1,0 +1,73 @@
+# What cannot be heard is no silence: a broker that is away, a partition that nobody leads
+
+use strict;
+use warnings;
+
+use POSIX qw(strftime);
+use StreamX;
+use Test::More;
+
+my $broker = StreamX::Broker->new(lost => 2, leaderless => 2);
+my $node = streamx_node('mock_idle', broker => $broker);
+
+sub message
+{
+	return sprintf('{"n": 1, "event_time": "%s"}', strftime('%Y-%m-%dT%H:%M:%SZ', gmtime($_[0])));
+}
+
+# A stream, paused, with a view of windows
+sub create
+{
+	my ($name, $options) = @_;
+
+	$node->safe_psql('postgres', <<"END");
+CREATE FOREIGN TABLE $name (n int, event_time timestamptz)
+	SERVER kafka OPTIONS (topic '$name', event_time 'event_time', $options);
+SELECT streamx.pause('$name');
+CREATE VIEW ${name}_windows WITH (streamx.continuous) AS
+	SELECT tumble(event_time, '1 hour') AS w, count(*) AS n FROM $name GROUP BY 1;
+END
+}
+
+# The broker goes away before a partition has been silent for long enough
+my $noon = 1714557600 + 7200;
+create('lost', "idle_timeout '5 s'");
+$node->safe_psql('postgres', "SELECT streamx.resume('lost')");
+$broker->produce('lost', $_, message($noon)) for 0, 1;
+caught_up($node, 'lost');
+$broker->produce('lost', 0, message($noon + 18000));
+caught_up($node, 'lost');
+$broker->tell('down all');
+eventually($node, q{SELECT state FROM streamx.stat_streams WHERE stream = 'lost'::regclass}, 'disconnected', 'the broker is away');
+$node->safe_psql('postgres', 'SELECT pg_sleep(6)');
+shows($node, "SELECT streamx.watermark('lost')", '2024-05-01 12:00:00+00', 'rule 10: while the broker is away no partition falls silent');
+shows($node, q{SELECT DISTINCT idle FROM streamx.stat_partitions WHERE stream = 'lost'::regclass}, 'f', 'rule 10: or idle');
+$broker->tell('up all');
+eventually($node, q{SELECT state FROM streamx.stat_streams WHERE stream = 'lost'::regclass}, 'caught up', 'it is back');
+$broker->produce('lost', 1, message($noon + 3600));
+caught_up($node, 'lost');
+shows($node, 'SELECT count(*) FROM streamx.late_rows', '0', 'rule 10: what comes when it is back is on time');
+eventually($node, "SELECT streamx.watermark('lost')", '2024-05-01 17:00:00+00', 'rule 10: then silence counts again');
+verified($node, 'lost_windows');
+
+# A partition has an unread message, and the clock must wait for it
+create('leaderless', "idle_timeout '300 ms', idle_advance 'on'");
+$broker->produce('leaderless', $_, message($noon)) for 0, 1;
+$node->safe_psql('postgres', "SELECT streamx.step('leaderless')");
+shows($node, "SELECT streamx.watermark('leaderless')", '2024-05-01 12:00:00+00', 'both partitions are known');
+$broker->produce('leaderless', 1, message($noon + 60));
+$broker->tell('leader leaderless 1 -1');
+$node->safe_psql('postgres', "SELECT streamx.resume('leaderless')");
+eventually($node, q{SELECT idle FROM streamx.stat_partitions WHERE stream = 'leaderless'::regclass ORDER BY "partition"}, "t\nf",
+	'rule 10: a partition that was read to its end and is silent is idle, one with unread messages is not');
+$node->safe_psql('postgres', 'SELECT pg_sleep(2)');
+shows($node, "SELECT streamx.watermark('leaderless')", '2024-05-01 12:00:00+00', 'rule 10: with idle_advance a partition with unread messages holds the watermark');
+$broker->tell('leader leaderless 1 1');
+caught_up($node, 'leaderless');
+shows($node, q{SELECT (SELECT sum(n) FROM leaderless_windows), count(*) FROM streamx.late_rows}, '3|0', 'rule 10: its message is on time');
+eventually($node, q{SELECT streamx.watermark('leaderless') > now() - interval '30 s'}, 't', 'rule 10: then the clock is followed');
+verified($node, 'leaderless_windows');
+
+$node->stop;
+$broker->stop;
+done_testing();
