@@ -8,6 +8,7 @@
 #   make lint           the house rules alone
 #   make check-kafka    the broker tests against a real Apache Kafka
 #   make check-matrix   make check's suites on PostgreSQL 17 and 18, in chroots
+#   make check-model    random views against a reference, for SECONDS (600), from SEED
 #   make bench          speed and memory, with a real Apache Kafka: see docs/performance.md
 
 EXTENSION = streamx
@@ -46,7 +47,7 @@ $(error rename the tests $(hidden) $(twins): pg_regress would take another file 
 endif
 
 # Our own targets install what they need themselves: no PGXS, which may be missing.
-OWN_TARGETS = check check-kafka check-matrix lint demo demo-up demo-down bench
+OWN_TARGETS = check check-kafka check-matrix check-model lint demo demo-up demo-down bench
 
 ifneq ($(filter $(OWN_TARGETS),$(MAKECMDGOALS)),)
 .PHONY: $(OWN_TARGETS)
@@ -56,6 +57,8 @@ check-kafka:
 	@test/run/check-kafka
 check-matrix:
 	@test/run/check-matrix
+check-model:
+	@STREAMX_MODEL="--seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED))" test/run/check model
 lint:
 	@test/lint
 bench:

@@ -28,6 +28,7 @@ unprivileged()
 	local clean=(env -i PATH="$PATH" HOME=/tmp LC_ALL=C.UTF-8 CI="${CI:-}")
 
 	[ -z "${STREAMX_KAFKA_JARS:-}" ] || clean+=(STREAMX_KAFKA_JARS="$STREAMX_KAFKA_JARS")
+	[ -z "${STREAMX_MODEL:-}" ] || clean+=(STREAMX_MODEL="$STREAMX_MODEL")
 
 	if [ "$(id -u)" = 0 ]; then
 		(cd / && runuser -u postgres -- "${clean[@]}" "$@")
