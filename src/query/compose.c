@@ -24,6 +24,7 @@
  */
 #include "compat.h"
 
+#include "access/htup_details.h"
 #include "common/int.h"
 #include "lib/pairingheap.h"
 #include "miscadmin.h"
@@ -48,6 +49,7 @@ typedef struct Slice
 	int nrows;	   /* that joined */
 	State *states; /* front: of it and all right of it in front; back: its own */
 	State *late;   /* front: this slice's node of the Fenwick tree */
+	MinimalTuple key;
 } Slice;
 
 /* A row that has not joined its slice yet. */
@@ -108,13 +110,15 @@ static void jump(SxCompose *compose);
 static bool compose_window(SxCompose *compose, const SxWindowBounds *bounds);
 static void collect(SxCompose *compose);
 static const State *combine_parts(SxCompose *compose, const State *left, const State *right);
+static MinimalTuple first_key(const SxCompose *compose);
+static MinimalTuple copy_key(const SxCompose *compose, MinimalTuple key);
 static void leave(SxCompose *compose, int64 start);
 static void leave_first(SxCompose *compose);
 static void turn(SxCompose *compose);
 static void join_rows(SxCompose *compose, int64 end);
 static void join_row(SxCompose *compose, Row *row);
 static void join_front(SxCompose *compose, int64 number, const State *states);
-static void append_slice(SxCompose *compose, int64 start);
+static void append_slice(SxCompose *compose, int64 start, MinimalTuple key);
 static Slice *slice_of(const SxCompose *compose, int64 number);
 static Datum call_combine(SxCompose *compose, int aggregate, const State *left, const State *right,
 						  bool *is_null);
@@ -187,7 +191,7 @@ sx_compose_begin(SxCompose *compose, const SxComposeLimits *limits)
 
 void
 sx_compose_add(SxCompose *compose, int64 slice_start, int64 from_window, const Datum *states,
-			   const bool *isnull)
+			   const bool *isnull, MinimalTuple key)
 {
 	MemoryContext old;
 	Row *row;
@@ -196,7 +200,7 @@ sx_compose_add(SxCompose *compose, int64 slice_start, int64 from_window, const D
 		return;
 	if (compose->first == compose->count ||
 		slice_of(compose, compose->count - 1)->start != slice_start)
-		append_slice(compose, slice_start);
+		append_slice(compose, slice_start, key);
 
 	old = MemoryContextSwitchTo(compose->key_context);
 	row = palloc(sizeof(Row));
@@ -239,9 +243,21 @@ sx_compose_next(SxCompose *compose, SxComposed *composed)
 		return false;
 	composed->start = compose->bounds.start;
 	composed->end = compose->bounds.end;
+	composed->key = first_key(compose);
 	composed->states = compose->values;
 	composed->isnull = compose->isnull;
 	return true;
+}
+
+/* The key as the earliest row of the window at hand has it. */
+static MinimalTuple
+first_key(const SxCompose *compose)
+{
+	int64 number = compose->first;
+
+	while (slice_of(compose, number)->nrows == 0)
+		number++;
+	return slice_of(compose, number)->key;
 }
 
 /* Windows */
@@ -367,6 +383,8 @@ leave_first(SxCompose *compose)
 
 	free_states(compose, slice->states);
 	free_states(compose, slice->late);
+	if (slice->key)
+		pfree(slice->key);
 	compose->nrows -= slice->nrows;
 	compose->first++;
 	if (compose->first > compose->front_end)
@@ -399,8 +417,17 @@ turn(SxCompose *compose)
 	compose->has_late = false;
 }
 
+static MinimalTuple
+copy_key(const SxCompose *compose, MinimalTuple key)
+{
+	MinimalTuple copy = MemoryContextAlloc(compose->key_context, key->t_len);
+
+	memcpy(copy, key, key->t_len);
+	return copy;
+}
+
 static void
-append_slice(SxCompose *compose, int64 start)
+append_slice(SxCompose *compose, int64 start, MinimalTuple key)
 {
 	int64 kept = compose->count - compose->first;
 
@@ -416,7 +443,8 @@ append_slice(SxCompose *compose, int64 start)
 			compose->slices = repalloc_huge(compose->slices, compose->capacity * sizeof(Slice));
 		}
 	}
-	compose->slices[compose->count - compose->base] = (Slice){.start = start};
+	compose->slices[compose->count - compose->base] =
+		(Slice){.start = start, .key = key ? copy_key(compose, key) : NULL};
 	compose->count++;
 }
 

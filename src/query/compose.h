@@ -12,6 +12,7 @@
 
 #include "compat.h"
 
+#include "access/htup.h"
 #include "aggregate/transition.h"
 #include "window/window.h"
 
@@ -25,11 +26,12 @@ typedef struct SxComposeLimits
 	int64 end_after;   /* DT_NOBEGIN: any */
 } SxComposeLimits;
 
-/* A window of hop or cumulate; states are stored states, valid until the next call. */
+/* A window of hop or cumulate; all of it is valid until the next call. */
 typedef struct SxComposed
 {
 	int64 start;
 	int64 end;
+	MinimalTuple key; /* as its first slice has it; NULL: not kept */
 	Datum *states;
 	bool *isnull;
 } SxComposed;
@@ -41,9 +43,12 @@ extern SxCompose *sx_compose_open(const SxWindow *window, SxAggregate *const *ag
 /* Begin a group key, with nothing known of it. */
 extern void sx_compose_begin(SxCompose *compose, const SxComposeLimits *limits);
 
-/* The key's next row: called when sx_compose_next wants more.  States are copied. */
+/*
+ * The group key's next row: called when sx_compose_next wants more.  States are
+ * copied.  key: its bytes in this row, copied, if equal keys may differ in them; or NULL.
+ */
 extern void sx_compose_add(SxCompose *compose, int64 slice_start, int64 from_window,
-						   const Datum *states, const bool *isnull);
+						   const Datum *states, const bool *isnull, MinimalTuple key);
 
 /* There are no more rows of the key. */
 extern void sx_compose_end(SxCompose *compose);

@@ -14,6 +14,8 @@
  */
 #include "compat.h"
 
+#include "access/htup_details.h"
+#include "access/nbtree.h"
 #include "commands/explain.h"
 #include "common/int.h"
 #include "executor/executor.h"
@@ -65,7 +67,8 @@ typedef struct WindowsScan
 	TupleTableSlot *row; /* the next one; NULL: to be read */
 	TupleTableSlot *key; /* the first row of the key at hand */
 	bool has_key;
-	bool is_complete; /* compose knows all rows of the key */
+	bool is_complete;	   /* compose knows all rows of the key */
+	TupleTableSlot *shown; /* keys alone; NULL: equal keys have the same bytes */
 	ExprState *is_same_key;
 	ExprContext *comparison;
 	int64 nread;
@@ -94,6 +97,9 @@ static void compose_portion(WindowsScan *scan, int ncolumns);
 static bool take_row(WindowsScan *scan);
 static bool read_row(WindowsScan *scan);
 static bool is_same_key(WindowsScan *scan);
+static bool has_varying_keys(TupleDesc desc, int nkeys);
+static TupleTableSlot *make_key_slot(TupleDesc desc, int nkeys);
+static MinimalTuple key_of_row(const WindowsScan *scan);
 static void keep_window(WindowsScan *scan, const SxComposed *window, int ncolumns);
 static void
 keep_value(Form_pg_attribute column, Datum value, bool value_is_null, Datum *kept, bool *is_null);
@@ -368,6 +374,39 @@ open_key(WindowsScan *scan, TupleDesc desc)
 	scan->comparison = CreateStandaloneExprContext();
 	scan->is_same_key = execTuplesMatchPrepare(desc, nkeys, columns, operators, collations, NULL);
 	scan->has_key = false;
+	scan->shown = has_varying_keys(desc, nkeys) ? make_key_slot(desc, nkeys) : NULL;
+}
+
+/*
+ * Whether equal keys may have different bytes, as 1.0 and 1.00: then a window
+ * shows those of its own first row.  nbtree asks the same before it deduplicates.
+ */
+static bool
+has_varying_keys(TupleDesc desc, int nkeys)
+{
+	for (int i = 0; i < nkeys; i++)
+	{
+		Form_pg_attribute column = TupleDescAttr(desc, i);
+		TypeCacheEntry *type = lookup_type_cache(column->atttypid, TYPECACHE_BTREE_OPFAMILY);
+		Oid function = get_opfamily_proc(type->btree_opf, type->btree_opintype,
+										 type->btree_opintype, BTEQUALIMAGE_PROC);
+
+		if (!OidIsValid(function) ||
+			!DatumGetBool(OidFunctionCall1Coll(function, column->attcollation,
+											   ObjectIdGetDatum(type->btree_opintype))))
+			return true;
+	}
+	return false;
+}
+
+static TupleTableSlot *
+make_key_slot(TupleDesc desc, int nkeys)
+{
+	TupleDesc keys = CreateTemplateTupleDesc(nkeys);
+
+	for (int i = 1; i <= nkeys; i++)
+		TupleDescCopyEntry(keys, i, desc, i);
+	return MakeSingleTupleTableSlot(keys, &TTSOpsMinimalTuple);
 }
 
 static void
@@ -376,6 +415,8 @@ stop(WindowsScan *scan)
 	if (scan->query)
 	{
 		ExecDropSingleTupleTableSlot(scan->key);
+		if (scan->shown)
+			ExecDropSingleTupleTableSlot(scan->shown);
 		FreeExprContext(scan->comparison, true);
 		standard_ExecutorFinish(scan->query);
 		standard_ExecutorEnd(scan->query);
@@ -442,6 +483,7 @@ take_row(WindowsScan *scan)
 	int nkeys = scan->slices.nkeys;
 	Datum *values;
 	bool *isnull;
+	MinimalTuple key;
 
 	if (scan->has_key && !(has_row && is_same_key(scan)))
 	{
@@ -465,10 +507,22 @@ take_row(WindowsScan *scan)
 	}
 	values = scan->row->tts_values + nkeys;
 	isnull = scan->row->tts_isnull + nkeys;
+	key = key_of_row(scan);
 	sx_compose_add(scan->compose, DatumGetTimestampTz(values[0]), DatumGetTimestampTz(values[1]),
-				   values + 2, isnull + 2);
+				   values + 2, isnull + 2, key);
+	if (key)
+		pfree(key);
 	scan->row = NULL;
 	return true;
+}
+
+/* The row's key alone, or NULL if it need not be kept. */
+static MinimalTuple
+key_of_row(const WindowsScan *scan)
+{
+	return scan->shown ? heap_form_minimal_tuple(scan->shown->tts_tupleDescriptor,
+												 scan->row->tts_values, scan->row->tts_isnull)
+					   : NULL;
 }
 
 /* The next row in scan->row, when that was taken; false: there is none. */
@@ -515,12 +569,18 @@ keep_window(WindowsScan *scan, const SxComposed *window, int ncolumns)
 	bool *isnull = scan->isnull + scan->nwindows * ncolumns;
 	TupleDesc desc = scan->query->tupDesc;
 	int nkeys = scan->slices.nkeys;
+	TupleTableSlot *key = scan->key;
 	ListCell *lc;
 
 	memset(isnull, true, ncolumns * sizeof(bool));
+	if (window->key)
+	{
+		key = ExecStoreMinimalTuple(window->key, scan->shown, false);
+		slot_getallattrs(key);
+	}
 	for (int i = 0; i < nkeys; i++)
-		keep_value(TupleDescAttr(desc, i), scan->key->tts_values[i], scan->key->tts_isnull[i],
-				   &values[i], &isnull[i]);
+		keep_value(TupleDescAttr(desc, i), key->tts_values[i], key->tts_isnull[i], &values[i],
+				   &isnull[i]);
 	values[nkeys] = TimestampTzGetDatum(window->start);
 	values[nkeys + 1] = TimestampTzGetDatum(window->end);
 	isnull[nkeys] = isnull[nkeys + 1] = false;

@@ -93,6 +93,11 @@ INSERT INTO prices VALUES (at('10:00'), 1.0), (at('10:00'), NULL);
 INSERT INTO prices VALUES (at('10:00'), 1.00), (at('10:00'), NULL);
 SELECT results_eq('SELECT price::text, c FROM by_price ORDER BY 1', $$VALUES ('1.0', 2::bigint), (NULL, 2)$$,
 	'rule 6: NULL keys are a group, equal keys are one, shown as first seen');
+CREATE VIEW price_hops WITH (streamx.continuous) AS SELECT hop(t, '20 min', '10 min') AS w, price, count(*) AS c FROM prices GROUP BY 1, 2;
+INSERT INTO prices VALUES (at('10:11'), 1.000);
+SELECT results_eq($$SELECT lower(w)::time, price::text, c FROM price_hops WHERE price = 1 ORDER BY 1$$,
+	$$VALUES (time '09:50', '1.0', 2::bigint), ('10:00', '1.0', 3), ('10:10', '1.000', 1)$$, 'rule 6: a hop shows the key as in its own first slice');
+SELECT results_eq($$SELECT price::text FROM price_hops WHERE w @> at('10:25') AND price = 1$$, $$VALUES ('1.000')$$, 'rule 6: whatever else is read');
 SELECT is_empty('SELECT * FROM wrong()', 'rule 6: equal to the batch');
 DROP FOREIGN TABLE prices CASCADE;
 
