@@ -98,6 +98,17 @@ sx_spi_execute(const char *statement, int nargs, const Oid *types, const Datum *
 	return SPI_processed;
 }
 
+uint64
+sx_spi_look_up(const char *statement, int nargs, const Oid *types, const Datum *values)
+{
+	uint64 count;
+
+	PushActiveSnapshot(GetCatalogSnapshot(InvalidOid));
+	count = sx_spi_execute(statement, nargs, types, values, NULL, true);
+	PopActiveSnapshot();
+	return count;
+}
+
 /*
  * A definition is run as a part of the user's statement: event triggers fire for
  * that one alone, and never under our search_path.

@@ -35,6 +35,13 @@ extern void sx_spi_end(SxSpi *spi);
 extern uint64 sx_spi_execute(const char *statement, int nargs, const Oid *types,
 							 const Datum *values, const bool *nulls, bool read_only);
 
+/*
+ * The same for a SELECT on the catalog, which sees what name resolution sees: all
+ * that has committed, however old the transaction's snapshot is.
+ */
+extern uint64
+sx_spi_look_up(const char *statement, int nargs, const Oid *types, const Datum *values);
+
 /* A one-off statement text (quoted by the caller with quote_identifier/quote_literal). */
 extern uint64 sx_spi_run(const char *statement);
 

@@ -122,15 +122,13 @@ sx_view_is(Oid relid)
 {
 	Oid type = OIDOID;
 	Datum value = ObjectIdGetDatum(relid);
-	bool is_null = false;
 	bool found;
 	SxSpi spi;
 
 	if (get_rel_relkind(relid) != RELKIND_VIEW || !sx_extension_exists())
 		return false;
 	sx_spi_begin(&spi);
-	found = sx_spi_execute("SELECT 1 FROM streamx.views WHERE view = $1", 1, &type, &value,
-						   &is_null, true) > 0;
+	found = sx_spi_look_up("SELECT 1 FROM streamx.views WHERE view = $1", 1, &type, &value) > 0;
 	sx_spi_end(&spi);
 	return found;
 }
@@ -216,7 +214,7 @@ read_catalog(SxView *view)
 	SxSpi spi;
 
 	sx_spi_begin(&spi);
-	if (sx_spi_execute("SELECT state, delta_view, rows_view, definition_view, windows,"
+	if (sx_spi_look_up("SELECT state, delta_view, rows_view, definition_view, windows,"
 					   " (extract(epoch FROM allowed_lateness) * 1000000)::bigint,"
 					   " (extract(epoch FROM retention) * 1000000)::bigint,"
 					   " (extract(epoch FROM refused_retention) * 1000000)::bigint,"
@@ -224,7 +222,7 @@ read_catalog(SxView *view)
 					   " (SELECT s.stream FROM streamx.view_streams s WHERE s.view = v.view),"
 					   " window_kind, window_size, window_step, window_origin, window_timezone"
 					   " FROM streamx.views v WHERE v.view = $1",
-					   1, &type, &value, &is_null, false) == 0)
+					   1, &type, &value) == 0)
 		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
 						errmsg("\"%s\" is not a continuous view", view->name)));
 	view->state = DatumGetObjectId(column(1, &is_null));

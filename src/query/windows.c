@@ -72,6 +72,7 @@ static List *needed_aggregates(RelOptInfo *baserel, const SxView *view);
 static void
 sort_conditions(PlannerInfo *root, RelOptInfo *baserel, List *restrictions, Conditions *conditions);
 static bool is_about_start(const Windows *windows, Node *column);
+static List *derive_starts(PlannerInfo *root, RelOptInfo *baserel, Node *clause);
 static Node *column_condition(PlannerInfo *root, RelOptInfo *baserel, Node *clause);
 static bool is_column(const Windows *windows, Index relid, Node *node, Var **column);
 static bool is_operand(PlannerInfo *root, Index relid, Node *node);
@@ -98,8 +99,7 @@ sx_windows_view(Oid relid)
 	SxSpi spi;
 
 	sx_spi_begin(&spi);
-	if (sx_spi_execute("SELECT view FROM streamx.views WHERE windows = $1", 1, &type, &value, NULL,
-					   true) == 1)
+	if (sx_spi_look_up("SELECT view FROM streamx.views WHERE windows = $1", 1, &type, &value) == 1)
 		view = DatumGetObjectId(
 			SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
 	sx_spi_end(&spi);
@@ -270,7 +270,7 @@ sort_conditions(PlannerInfo *root, RelOptInfo *baserel, List *restrictions, Cond
 		/* what a security barrier keeps back must not see rows first */
 		if (restriction_is_securely_promotable(restriction, baserel))
 		{
-			starts = sx_pushdown_derive(root, baserel->relid, (Node *) restriction->clause);
+			starts = derive_starts(root, baserel, (Node *) restriction->clause);
 			condition = column_condition(root, baserel, (Node *) restriction->clause);
 		}
 		if (starts != NIL)
@@ -282,6 +282,22 @@ sort_conditions(PlannerInfo *root, RelOptInfo *baserel, List *restrictions, Cond
 		else
 			conditions->keys = lappend(conditions->keys, condition);
 	}
+}
+
+/*
+ * What a condition on the window says of where it starts.  A range made of a key
+ * looks like a window to pushdown.c.
+ */
+static List *
+derive_starts(PlannerInfo *root, RelOptInfo *baserel, Node *clause)
+{
+	const Windows *windows = baserel->fdw_private;
+	List *starts = sx_pushdown_derive(root, baserel->relid, clause);
+	int start = windows->slices.nkeys + 1 - FirstLowInvalidHeapAttributeNumber;
+	Bitmapset *columns = NULL;
+
+	pull_varattnos((Node *) starts, baserel->relid, &columns);
+	return bms_is_subset(columns, bms_make_singleton(start)) ? starts : NIL;
 }
 
 /* A comparison of a key, or of where windows start, with its column on the left; NULL: it is none. */

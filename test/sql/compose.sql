@@ -249,6 +249,16 @@ SET enable_mergejoin = off;
 SET enable_memoize = off;
 SET enable_material = off;
 SET enable_bitmapscan = off;
+-- A range made of a key is not the window
+CREATE FOREIGN TABLE events (ts timestamptz, g timestamptz) SERVER streamx OPTIONS (event_time 'ts', retain 'on');
+CREATE VIEW with_range WITH (streamx.continuous) AS
+    SELECT hop(ts, '10 minutes', '5 minutes') AS w, g, streamx.tumble_range(g, '1 hour') AS hour, count(*) AS n FROM events GROUP BY 1, g;
+INSERT INTO events SELECT timestamptz '2025-01-01 10:00Z' + i * interval '1 minute', timestamptz '2020-01-01Z' + i % 4 * interval '1 hour' FROM generate_series(0, 59) AS i;
+SELECT results_eq($$SELECT count(*) FROM with_range WHERE hour @> timestamptz '2020-01-01 01:00Z'$$,
+                  $$SELECT count(*) FILTER (WHERE hour @> timestamptz '2020-01-01 01:00Z') FROM with_range$$, 'a condition on it reads all windows');
+SELECT results_eq($$SELECT count(*) FROM with_range WHERE lower(hour) = '2020-01-01 01:00Z' AND w @> timestamptz '2025-01-01 10:30Z'$$,
+                  $$SELECT count(*) FILTER (WHERE lower(hour) = '2020-01-01 01:00Z' AND w @> timestamptz '2025-01-01 10:30Z') FROM with_range$$, 'or those of its own');
+DROP FOREIGN TABLE events CASCADE;
 -- (which side of = comes first differs between versions)
 SELECT line FROM plan_of($$SELECT owner, n FROM pages JOIN hop_short USING (page, shop)$$) AS line WHERE line !~ 'Filter';
 RESET enable_bitmapscan;
