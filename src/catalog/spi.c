@@ -57,6 +57,8 @@ static uint64 changes = 0; /* of schemas, that we were told of */
 static HTAB *plans = NULL;
 
 static SPIPlanPtr find_plan(const char *statement, int nargs, const Oid *types);
+static bool is_looking_up = false;
+
 static SPIPlanPtr prepare_plan(const char *statement, int nargs, const Oid *types);
 static void become(Oid userid, int sec_context, SxSpi *saved);
 static void load_extension(void);
@@ -101,12 +103,27 @@ sx_spi_execute(const char *statement, int nargs, const Oid *types, const Datum *
 uint64
 sx_spi_look_up(const char *statement, int nargs, const Oid *types, const Datum *values)
 {
-	uint64 count;
+	volatile uint64 count = 0;
 
 	PushActiveSnapshot(GetCatalogSnapshot(InvalidOid));
-	count = sx_spi_execute(statement, nargs, types, values, NULL, true);
+	is_looking_up = true;
+	PG_TRY();
+	{
+		count = sx_spi_execute(statement, nargs, types, values, NULL, true);
+	}
+	PG_FINALLY();
+	{
+		is_looking_up = false;
+	}
+	PG_END_TRY();
 	PopActiveSnapshot();
 	return count;
+}
+
+bool
+sx_spi_is_looking_up(void)
+{
+	return is_looking_up;
 }
 
 /*

@@ -42,6 +42,9 @@ extern uint64 sx_spi_execute(const char *statement, int nargs, const Oid *types,
 extern uint64
 sx_spi_look_up(const char *statement, int nargs, const Oid *types, const Datum *values);
 
+/* Whether such a look-up is going on: rows that wait for their merge are nothing to it. */
+extern bool sx_spi_is_looking_up(void);
+
 /* A one-off statement text (quoted by the caller with quote_identifier/quote_literal). */
 extern uint64 sx_spi_run(const char *statement);
 

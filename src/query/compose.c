@@ -169,6 +169,14 @@ sx_compose_combined(const SxCompose *compose)
 	return compose->ncombined;
 }
 
+bool
+sx_compose_at(const SxCompose *compose, int64 *start, int64 *end)
+{
+	*start = compose->bounds.start;
+	*end = compose->bounds.end;
+	return compose->has_bounds;
+}
+
 void
 sx_compose_begin(SxCompose *compose, const SxComposeLimits *limits)
 {

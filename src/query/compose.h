@@ -59,6 +59,9 @@ extern void sx_compose_end(SxCompose *compose);
  */
 extern bool sx_compose_next(SxCompose *compose, SxComposed *composed);
 
+/* For error messages: the window that sx_compose_next is at; false: none. */
+extern bool sx_compose_at(const SxCompose *compose, int64 *start, int64 *end);
+
 /* How often states were combined since sx_compose_open. */
 extern int64 sx_compose_combined(const SxCompose *compose);
 

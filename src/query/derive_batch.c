@@ -155,7 +155,8 @@ collect(Node *node, Base *base)
 {
 	if (node == NULL)
 		return false;
-	if (IsA(node, Var))
+	/* a subquery as a whole: what it refers to is on the base's level */
+	if (IsA(node, Var) || IsA(node, SubLink))
 	{
 		(void) find_column(base, (Expr *) node);
 		return false;

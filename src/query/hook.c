@@ -126,7 +126,8 @@ start_executor(QueryDesc *desc, int eflags)
 {
 	if (desc->plannedstmt->resultRelations != NIL)
 		refuse_changes(desc->plannedstmt);
-	if (sx_insert_is_pending() && !(eflags & EXEC_FLAG_EXPLAIN_ONLY) && desc->snapshot &&
+	if (sx_insert_is_pending() && !sx_spi_is_looking_up() && !(eflags & EXEC_FLAG_EXPLAIN_ONLY) &&
+		desc->snapshot &&
 		(reads_streamx(desc->plannedstmt) || desc->plannedstmt->parallelModeNeeded))
 	{
 		Snapshot old = desc->snapshot;

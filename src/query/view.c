@@ -85,6 +85,8 @@ sx_view_load(Oid relid)
 		PG_END_TRY();
 		MemoryContextSwitchTo(old);
 	}
+	if (entry->view == NULL)
+		elog(ERROR, "continuous view %u is needed to load itself", relid);
 	return entry->view;
 }
 

@@ -453,10 +453,30 @@ fill_portion(ForeignScanState *node, WindowsScan *scan)
 	MemoryContextSwitchTo(old);
 }
 
+/* Which window an aggregate could not be computed for. */
+static void
+name_window(void *arg)
+{
+	WindowsScan *scan = arg;
+	int64 start;
+	int64 end;
+
+	if (scan->compose && sx_compose_at(scan->compose, &start, &end))
+	{
+		char *from = pstrdup(timestamptz_to_str(start));
+
+		errcontext("window [%s, %s) of continuous view \"%s\"", from, timestamptz_to_str(end),
+				   get_rel_name(scan->view));
+	}
+}
+
 static void
 compose_portion(WindowsScan *scan, int ncolumns)
 {
+	ErrorContextCallback context = {error_context_stack, name_window, scan};
 	SxComposed window;
+
+	error_context_stack = &context;
 
 	MemoryContextReset(scan->portion_context);
 	MemoryContextSwitchTo(scan->portion_context);
@@ -470,6 +490,7 @@ compose_portion(WindowsScan *scan, int ncolumns)
 		else
 			scan->is_at_end = !take_row(scan);
 	}
+	error_context_stack = context.previous;
 }
 
 /*

@@ -215,6 +215,16 @@ SELECT throws_like($$CREATE VIEW v WITH (streamx.continuous) AS SELECT tumble(t,
 SELECT throws_like($$CREATE VIEW v WITH (streamx.continuous) AS SELECT tumble(t, '1 h'), array_agg(n) FROM s GROUP BY 1$$,
 	'%cannot be maintained%', 'rule 17: order-sensitive aggregates are refused');
 SELECT is_empty('SELECT * FROM wrong()', 'rule 16: equal to the batch');
+
+-- What a slice holds may be too large together with another: an error where the window is read, which it names
+CREATE FOREIGN TABLE floats (t timestamptz, k text, f float8) SERVER streamx OPTIONS (event_time 't', retain 'on');
+CREATE VIEW large WITH (streamx.continuous) AS SELECT hop(t, '10 min', '5 min') AS w, k, sum(f) FROM floats GROUP BY 1, 2;
+INSERT INTO floats VALUES (at('10:01'), 'a', 1), (at('10:11'), 'b', 1e308);
+INSERT INTO floats VALUES (at('10:16'), 'b', 1e308);
+SELECT throws_ok('SELECT * FROM large', '22003', NULL, 'rule 16: a sum that no float can hold is an error');
+\set ON_ERROR_STOP 0
+SELECT * FROM large;
+SELECT * FROM large WHERE k = 'a';
 SELECT * FROM finish();
 SET client_min_messages = error;
 DROP SCHEMA rules CASCADE;

@@ -35,7 +35,7 @@ CREATE FUNCTION shown(visitor text) RETURNS text LANGUAGE sql AS $$
 	FROM visits v WHERE v.visitor IS NOT DISTINCT FROM $1
 $$;
 
-SELECT plan(78);
+SELECT plan(80);
 
 -- Rows of any order extend a session; each statement is a micro-batch
 SELECT put('10:05', 'ann', 2);
@@ -301,6 +301,18 @@ SELECT results_eq('SELECT w, n FROM local_visits ORDER BY w',
 	$$VALUES (tsrange('2024-05-01 10:00', '2024-05-03 10:00'), 3::bigint), (tsrange('2024-05-03 10:00:00.000001', '2024-05-04 10:00:00.000001'), 4)$$,
 	'windows are ranges of the clock');
 SELECT is_empty($$SELECT * FROM streamx.verify('local_visits')$$, 'verify agrees');
+
+-- Subqueries inside aggregates
+CREATE TABLE weights (visitor text PRIMARY KEY, weight int);
+INSERT INTO weights VALUES ('ann', 10), ('ben', 100);
+CREATE FOREIGN TABLE weighed (ts timestamptz, visitor text, n int) SERVER streamx OPTIONS (event_time 'ts', retain 'on');
+CREATE VIEW weighed_visits WITH (streamx.continuous) AS
+	SELECT session(ts, '10 minutes') AS w, sum((SELECT weight FROM weights x WHERE x.visitor = weighed.visitor) * n) AS weight,
+	       count(*) FILTER (WHERE n IN (SELECT 2)) AS twos
+	FROM weighed GROUP BY 1;
+INSERT INTO weighed VALUES ('2024-05-01 10:00Z', 'ann', 1), ('2024-05-01 10:05Z', 'ben', 2), ('2024-05-01 10:30Z', 'ben', 3);
+SELECT results_eq('SELECT weight, twos FROM weighed_visits ORDER BY w', 'VALUES (210::bigint, 1::bigint), (300, 0)', 'subqueries in aggregates');
+SELECT is_empty($$SELECT * FROM streamx.verify('weighed_visits')$$, 'verify agrees');
 SELECT * FROM finish();
 SET client_min_messages = error;
 DROP SCHEMA sessions CASCADE;
