@@ -50,6 +50,7 @@ typedef struct WindowsScan
 	Oid view;
 	SxWindow window;
 	bool has_retention;
+	int64 removed_through;
 	SxSlices slices;
 	bool is_fast;
 	List *operands; /* ExprStates */
@@ -88,6 +89,7 @@ static void explain_query(ForeignScanState *node, WindowsScan *scan, struct Expl
 static void plan_for_constants(WindowsScan *scan);
 static void start(ForeignScanState *node, WindowsScan *scan);
 static void evaluate_operands(ForeignScanState *node, WindowsScan *scan, SxOperand *operands);
+static int64 removed_through(ForeignScanState *node, const WindowsScan *scan);
 static void limit_to_retained(WindowsScan *scan);
 static void begin_query(ForeignScanState *node, WindowsScan *scan, const SxOperand *operands);
 static void open_key(WindowsScan *scan, TupleDesc desc);
@@ -135,6 +137,8 @@ sx_windows_begin(ForeignScanState *node, int eflags)
 
 	scan->operands = ExecInitExprList(sx_slices_operands(&scan->slices), &node->ss.ps);
 	open_aggregates(scan, view);
+	if (scan->has_retention)
+		scan->removed_through = removed_through(node, scan);
 	scan->compose =
 		sx_compose_open(&scan->window, scan->aggregates, scan->naggregates, CurrentMemoryContext);
 	scan->start_context =
@@ -142,6 +146,21 @@ sx_windows_begin(ForeignScanState *node, int eflags)
 	scan->portion_context =
 		AllocSetContextCreate(CurrentMemoryContext, "streamx windows", ALLOCSET_DEFAULT_SIZES);
 	scan->portion_size = FIRST_PORTION;
+}
+
+/*
+ * As the query's snapshot has it, and before anything is read: a cursor's first
+ * FETCH would merge rows that were inserted since, and see what they remove.
+ */
+static int64
+removed_through(ForeignScanState *node, const WindowsScan *scan)
+{
+	int64 removed;
+
+	PushActiveSnapshot(node->ss.ps.state->es_snapshot);
+	removed = sx_retention_removed_through(scan->view);
+	PopActiveSnapshot();
+	return removed;
 }
 
 /* Copies of what the view's cache entry has, which may go away. */
@@ -317,13 +336,12 @@ evaluate_operands(ForeignScanState *node, WindowsScan *scan, SxOperand *operands
 static void
 limit_to_retained(WindowsScan *scan)
 {
-	int64 removed_through = sx_retention_removed_through(scan->view);
 	int64 first_start;
 
-	if (removed_through == DT_NOBEGIN)
+	if (scan->removed_through == DT_NOBEGIN)
 		return;
-	scan->limits.end_after = removed_through;
-	if (!pg_sub_s64_overflow(removed_through, sx_window_most_us(&scan->window), &first_start))
+	scan->limits.end_after = scan->removed_through;
+	if (!pg_sub_s64_overflow(scan->removed_through, sx_window_most_us(&scan->window), &first_start))
 		scan->limits.first_start = Max(scan->limits.first_start, first_start);
 }
 
@@ -576,10 +594,9 @@ read_row(WindowsScan *scan)
 static bool
 is_same_key(WindowsScan *scan)
 {
-	ResetExprContext(scan->comparison);
 	scan->comparison->ecxt_innertuple = scan->key;
 	scan->comparison->ecxt_outertuple = scan->row;
-	return ExecQual(scan->is_same_key, scan->comparison);
+	return ExecQualAndReset(scan->is_same_key, scan->comparison);
 }
 
 /* A row of the foreign table: the key, the window, and states where they are in use. */

@@ -440,6 +440,9 @@ read_constants(FunctionCallInfo fcinfo, const Signature *signature, Constants *c
 	if (signature->kind_argument)
 		constants->kind =
 			sx_window_kind_of(text_to_cstring(PG_GETARG_TEXT_PP(signature->kind_argument)));
+	if (constants->kind == SX_WINDOW_GLOBAL)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("a view without windows has no slices")));
 	constants->size = *PG_GETARG_INTERVAL_P(signature->size);
 	constants->has_step = signature->step && !PG_ARGISNULL(signature->step);
 	if (constants->has_step)

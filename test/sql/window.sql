@@ -299,6 +299,8 @@ SELECT is_empty($$
                                   array(SELECT cumulate(slice - interval '1 microsecond', 7 * slide, slide, origin)) AS before) AS windows
     WHERE slice > ts OR at_start <> at_ts OR before = at_ts$$,
     'slices of cumulate');
+SELECT throws_ok($$SELECT streamx.window_slice(now(), 'global', '1 minute', NULL, NULL, NULL)$$, '22023',
+	'a view without windows has no slices', 'a global view has no slices');
 SELECT is(streamx.window_slice(timestamptz '2024-05-01 10:04', 'hop', '5 minutes', '3 minutes', NULL, NULL),
           timestamptz '2024-05-01 10:03', 'slices of hop are cut where windows start');
 SELECT is(streamx.window_slice(timestamptz '2024-05-01 10:05', 'hop', '5 minutes', '3 minutes', NULL, NULL),
