@@ -206,7 +206,7 @@ sx_become(Oid userid, SxSpi *saved)
 void
 sx_unbecome(SxSpi *saved)
 {
-	AtEOXact_GUC(true, saved->save_nestlevel);
+	AtEOXact_GUC(false, saved->save_nestlevel); /* what others' functions set goes with them */
 	SetUserIdAndSecContext(saved->save_userid, saved->save_sec_context);
 }
 

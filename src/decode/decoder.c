@@ -134,7 +134,7 @@ sx_decoder_decode(SxDecoder *decoder, const SxPayload *payloads, int count, Datu
 		nestlevel = fix_settings(decoder->stream);
 	sx_capture_run(&capture);
 	if (nestlevel > 0)
-		AtEOXact_GUC(true, nestlevel);
+		AtEOXact_GUC(false, nestlevel);
 	decoder->format->rest(decoder->state);
 }
 

@@ -48,6 +48,7 @@
 typedef struct WindowsScan
 {
 	Oid view;
+	const char *view_name;
 	SxWindow window;
 	bool has_retention;
 	int64 removed_through;
@@ -121,6 +122,7 @@ sx_windows_begin(ForeignScanState *node, int eflags)
 
 	node->fdw_state = scan;
 	scan->view = view->relid;
+	scan->view_name = pstrdup(view->name);
 	scan->window = view->window;
 	scan->has_retention = view->retention_us >= 0;
 	scan->slices.state = view->state;
@@ -484,7 +486,7 @@ name_window(void *arg)
 		char *from = pstrdup(timestamptz_to_str(start));
 
 		errcontext("window [%s, %s) of continuous view \"%s\"", from, timestamptz_to_str(end),
-				   get_rel_name(scan->view));
+				   scan->view_name);
 	}
 }
 

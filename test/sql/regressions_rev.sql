@@ -2,7 +2,7 @@
 \pset tuples_only on
 \pset format unaligned
 SET client_min_messages = warning;
-SELECT plan(12);
+SELECT plan(14);
 
 -- A function in a view may use subtransactions, which are none of the INSERTs'
 CREATE FOREIGN TABLE reviewed (k int) SERVER streamx OPTIONS (retain 'on', on_error 'dead_letter');
@@ -84,6 +84,22 @@ SELECT is(ARRAY[:least, :greatest], ARRAY[3, 3], 'a parallel query sees the rows
 SELECT throws_ok($$CREATE VIEW refused WITH (streamx.continuous) AS SELECT count(*) FROM reviewed WHERE age(timestamp '2020-01-01') > '1 day'$$,
 	'0A000', NULL, 'age() counts from today');
 
+-- What a stream owner's functions set goes with them
+CREATE ROLE intruder;
+CREATE SERVER nowhere FOREIGN DATA WRAPPER streamx OPTIONS (bootstrap_servers 'localhost:1');
+GRANT USAGE ON FOREIGN SERVER nowhere TO intruder;
+CREATE SCHEMA intrusion AUTHORIZATION intruder;
+SET ROLE intruder;
+CREATE FUNCTION intrusion.check_it(int) RETURNS boolean LANGUAGE plpgsql AS
+	$$ BEGIN PERFORM set_config('search_path', 'intrusion', false); RETURN true; END $$;
+CREATE FOREIGN TABLE intrusion.s (k int, CHECK (intrusion.check_it(k))) SERVER nowhere OPTIONS (topic 'none');
+RESET ROLE;
+SELECT is(streamx.decode('intrusion.s', '{"k": 1}'), '{"k": 1}', 'a message is decoded');
+SELECT is(current_setting('search_path'), '"$user", public', 'its CHECK cannot change the search_path of the worker, or of who decodes');
+DROP SCHEMA intrusion CASCADE;
+DROP OWNED BY intruder;
+DROP SERVER nowhere;
+DROP ROLE intruder;
 SELECT * FROM finish();
 
 -- A session's first look at a view, with rows that wait: this one crashed
