@@ -23,11 +23,19 @@ CREATE VIEW revenue WITH (streamx.continuous) AS
 	FROM orders GROUP BY 1, 2;
 CREATE VIEW running WITH (streamx.continuous) AS
 	SELECT count(*) AS n, sum(amount) AS total, avg(amount) AS mean FROM orders;
+CREATE VIEW hops WITH (streamx.continuous, streamx.allowed_lateness = '5 minutes') AS
+	SELECT hop(event_time, '25 minutes', '10 minutes') AS w, item, count(*) AS n, sum(700 / (amount % 70)) AS parts FROM orders GROUP BY 1, 2;
+CREATE VIEW steps WITH (streamx.continuous, streamx.retention = '2 hours') AS
+	SELECT cumulate(event_time, '1 hour', '20 minutes') AS w, item, count(*) AS n, avg(amount) AS mean FROM orders GROUP BY 1, 2;
+CREATE VIEW sessions WITH (streamx.continuous) AS
+	SELECT session(event_time, '1 minute') AS w, item, count(*) AS n, sum(700 / (amount % 70)) AS parts FROM orders GROUP BY 1, 2;
+CREATE VIEW kept_sessions WITH (streamx.continuous, streamx.allowed_lateness = '10 minutes', streamx.retention = '2 hours') AS
+	SELECT session(event_time, '2 minutes') AS w, item, count(*) AS n, sum(amount) AS total FROM orders WHERE amount % 5 > 1 GROUP BY 1, 2;
 END
 
-# Each message has an amount of its own; every fiftieth is bad.
+# Each message has an amount of its own; every fiftieth is bad, every seventieth fails in two views, every eleventh is late.
 my $next = 1;
-my ($good, $sum, $bad) = (0, 0, 0);
+my ($good, $sum, $bad, $failing) = (0, 0, 0, 0);
 
 sub produce_some
 {
@@ -44,8 +52,11 @@ sub produce_some
 			$bad++;
 			next;
 		}
-		push @payloads, sprintf('{"item": "item %d", "amount": %d, "event_time": "2024-05-01T%02d:%02d:00Z"}',
-			$amount % 7, $amount, $amount / 600 % 24, $amount / 10 % 60);
+		my $minutes = 180 + $amount / 15 - ($amount % 11 == 0 ? 10 + $amount % 97 : 0);
+
+		push @payloads, sprintf('{"item": "item %d", "amount": %d, "event_time": "2024-05-01T%02d:%02d:%02dZ"}',
+			$amount % 7, $amount, $minutes / 60, $minutes % 60, $amount % 60);
+		$failing++ if $amount % 70 == 0;
 		$good++;
 		$sum += $amount;
 	}
@@ -58,8 +69,10 @@ sub everything_counts
 
 	caught_up($node, 'orders');
 	shows($node, 'SELECT n, total FROM running', "$good|$sum", "$title: each message counts once");
-	shows($node, 'SELECT count(*) FROM streamx.dead_letters', $bad, "$title: each bad message is a dead letter once");
-	verified($node, $_) for qw(revenue running);
+	shows($node, 'SELECT count(*) FROM streamx.dead_letters WHERE view IS NULL', $bad, "$title: each bad message is a dead letter once");
+	shows($node, "SELECT count(*), count(DISTINCT (\"partition\", \"offset\")) FROM streamx.dead_letters WHERE view = 'sessions'::regclass", "$failing|$failing", "$title: and each failing one of the view");
+	shows($node, "SELECT (SELECT sum(n) FROM sessions) + (SELECT count(*) FROM streamx.late_rows WHERE view = 'sessions'::regclass)", $good - $failing, "$title: each other one is in a session, or late");
+	verified($node, $_) for qw(revenue running hops steps sessions kept_sessions);
 }
 
 # After kill -9 the old processes hold the data directory for a moment.
@@ -113,6 +126,9 @@ for my $mode (qw(immediate fast))
 	eventually($node, "SELECT count(*) FROM streamx.stat_workers WHERE pid <> $pid", '1', 'there is another worker');
 }
 
+shows($node, q{SELECT string_agg(view::text, ' ' ORDER BY view::text) FROM streamx.views v WHERE 20 < (SELECT count(*) FROM streamx.late_rows l WHERE l.view = v.view)},
+	'hops kept_sessions revenue sessions steps', 'many rows were late');
+shows($node, 'SELECT count(*) FROM streamx_internal.removal WHERE removed_through > \'2024-05-01 04:00Z\'', '2', 'and windows were removed');
 # Batches of several rows and several batches: or nothing was in the middle
 shows($node, 'SELECT batches > 20 FROM streamx.stat_workers', 't', 'there were many batches');
 

@@ -6,7 +6,7 @@ use warnings;
 use StreamX;
 use Test::More;
 
-my $broker = StreamX::Broker->new(orders => 2);
+my $broker = StreamX::Broker->new(orders => 2, clicks => 2);
 my $node = streamx_node('views', broker => $broker, settings => [ 'streamx.max_restart_backoff = 300ms' ]);
 
 $node->safe_psql('postgres', <<'END');
@@ -74,6 +74,56 @@ $broker->produce('orders', 0, '{"item": "tea", "amount": 0, "price": "1"}');
 caught_up($node, 'orders');
 shows($node, 'SELECT fresh.n, counted.n FROM fresh, counted', '2|103', 'what is dropped is missed by nobody');
 verified($node, $_) for qw(counted fresh kinds also);
+
+# Windows of every kind share a reader, and judge alike
+$node->safe_psql('postgres', <<'END');
+CREATE FOREIGN TABLE clicks (at timestamptz, page text, n int) SERVER kafka OPTIONS (topic 'clicks', event_time 'at', watermark_delay '5 minutes');
+GRANT SELECT ON clicks TO owner;
+BEGIN;
+CREATE VIEW hops WITH (streamx.continuous) AS SELECT hop(at, '20 minutes', '10 minutes') AS w, page, count(*) AS n, sum(n) AS total FROM clicks GROUP BY 1, 2;
+CREATE VIEW steps WITH (streamx.continuous, streamx.retention = '1 hour') AS SELECT cumulate(at, '20 minutes', '10 minutes') AS w, count(*) AS n FROM clicks GROUP BY 1;
+CREATE VIEW sessions WITH (streamx.continuous) AS SELECT session(at, '10 minutes') AS w, page, count(*) AS n, sum(n) AS total FROM clicks GROUP BY 1, 2;
+CREATE VIEW tumbles WITH (streamx.continuous) AS SELECT tumble(at, '10 minutes') AS w, count(*) AS n FROM clicks GROUP BY 1;
+SET LOCAL ROLE owner;
+CREATE VIEW item_hops WITH (streamx.continuous) AS SELECT hop(at, '20 minutes', '10 minutes') AS w, kind, count(*) AS n FROM clicks JOIN items ON item = page GROUP BY 1, 2;
+CREATE VIEW item_sessions WITH (streamx.continuous, streamx.retention = '1 hour') AS SELECT session(at, '10 minutes') AS w, kind, count(*) AS n FROM clicks LEFT JOIN items ON item = page GROUP BY 1, 2;
+COMMIT;
+END
+my @windows = qw(hops steps sessions tumbles item_hops item_sessions);
+my $readers = q{SELECT count(DISTINCT reader) FROM streamx.view_streams WHERE stream = 'clicks'::regclass};
+sub click { return map { sprintf('{"at": "2024-05-01T%s:00Z", "page": "%s", "n": %d}', split) } @_; }
+$broker->produce('clicks', 0, click('10:00 tea 1', '10:09 tea 2', '10:30 cake 4'));
+$broker->produce('clicks', 1, click('10:04 tea 8', '10:40 tea 16'));
+caught_up($node, 'clicks');
+$broker->produce('clicks', 0, click('10:10 tea 32', '10:12 cake 64', '10:01 cake 128'));
+caught_up($node, 'clicks');
+shows($node, $readers, '1', 'all kinds of windows share a reader');
+verified($node, $_) for @windows;
+
+# Those that fail leave with the watermark of the reader they leave, and go on where they were
+$node->safe_psql('postgres', 'REVOKE SELECT ON items FROM owner');
+$broker->produce('clicks', 0, click('10:31 tea 1', '10:11 tea 1', '10:50 cake 1'));
+$broker->produce('clicks', 1, click('10:45 tea 1', '10:22 cake 1'));
+eventually($node, q{SELECT count(*) FROM streamx.stat_views WHERE view IN ('item_hops'::regclass, 'item_sessions'::regclass) AND state = 'failing'}, '2', 'views with windows fail');
+eventually($node, 'SELECT sum(n) + (SELECT count(*) FROM streamx.late_rows WHERE view = \'tumbles\'::regclass) FROM tumbles', '13', 'the others go on');
+verified($node, $_) for qw(hops steps sessions tumbles);
+$node->safe_psql('postgres', 'GRANT SELECT ON items TO owner');
+caught_up($node, 'clicks');
+shows($node, 'SELECT sum(n) + (SELECT count(*) FROM streamx.late_rows WHERE view = \'item_sessions\'::regclass) FROM item_sessions', '13', 'they have missed nothing');
+eventually($node, q{SELECT string_agg(DISTINCT state, ' ') FROM streamx.stat_views WHERE stream = 'clicks'::regclass}, 'caught up', 'and are caught up');
+verified($node, $_) for @windows;
+
+# Views that are added later read from the beginning, judge by their own watermark, and join
+$node->safe_psql('postgres', <<'END');
+CREATE VIEW more_hops WITH (streamx.continuous) AS SELECT hop(at, '20 minutes', '10 minutes') AS w, page, count(*) AS n FROM clicks GROUP BY 1, 2;
+CREATE VIEW more_sessions WITH (streamx.continuous) AS SELECT session(at, '10 minutes') AS w, page, count(*) AS n FROM clicks GROUP BY 1, 2;
+END
+caught_up($node, 'clicks');
+$broker->produce('clicks', 0, click('10:51 tea 1', '10:12 tea 1', '10:55 cake 1'));
+caught_up($node, 'clicks');
+shows($node, 'SELECT sum(n) + (SELECT count(*) FROM streamx.late_rows WHERE view = \'more_sessions\'::regclass) FROM more_sessions', '16', 'views added later have all rows');
+verified($node, $_) for @windows, qw(more_hops more_sessions);
+$node->safe_psql('postgres', 'DROP FOREIGN TABLE clicks CASCADE');
 
 # on_error 'stop': the stream stands before the bad message, and says where it is
 $node->safe_psql('postgres', "ALTER FOREIGN TABLE orders OPTIONS (ADD on_error 'stop')");

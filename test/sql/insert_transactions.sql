@@ -14,7 +14,7 @@ CREATE VIEW tx_hours WITH (streamx.continuous) AS SELECT tumble(at, '1 hour') AS
 CREATE VIEW tx2_sum WITH (streamx.continuous) AS SELECT k, count(*), sum(n) FROM tx2 GROUP BY k;
 CREATE FUNCTION put_tx(n int) RETURNS void LANGUAGE sql AS $$ INSERT INTO tx VALUES ('2024-05-01', 'f', n) $$;
 
-SELECT plan(48);
+SELECT plan(91);
 
 -- Rolled back means never seen
 BEGIN;
@@ -210,6 +210,203 @@ COPY parted (at, n, k) FROM stdin WITH (FORMAT csv);
 2024-05-01,4,p
 \.
 SELECT results_eq('SELECT * FROM part_sum ORDER BY k', $$VALUES ('p', 5::bigint), ('q', 2)$$, 'rows routed to a partition that is a stream');
+
+-- Windows of every kind follow the transaction as well
+CREATE FOREIGN TABLE tw (at timestamptz, k text, n int NOT NULL CHECK (n < 1000)) SERVER streamx
+	OPTIONS (event_time 'at', watermark_delay '1 hour', retain 'on');
+CREATE TABLE tw_table (LIKE tw);
+CREATE VIEW tw_hops WITH (streamx.continuous) AS SELECT hop(at, '20 minutes', '10 minutes') AS w, k, count(*), sum(n), avg(n) FROM tw GROUP BY 1, 2;
+CREATE VIEW tw_steps WITH (streamx.continuous) AS SELECT cumulate(at, '20 minutes', '10 minutes') AS w, k, count(*), sum(n), avg(n) FROM tw GROUP BY 1, 2;
+CREATE VIEW tw_sessions WITH (streamx.continuous) AS SELECT session(at, '10 minutes') AS w, k, count(*), sum(n), avg(n) FROM tw GROUP BY 1, 2;
+CREATE VIEW tw_kept_hops WITH (streamx.continuous, streamx.retention = '1 hour') AS SELECT hop(at, '20 minutes', '10 minutes') AS w, k, sum(n) FROM tw GROUP BY 1, 2;
+CREATE VIEW tw_kept_sessions WITH (streamx.continuous, streamx.retention = '1 hour') AS SELECT session(at, '10 minutes') AS w, k, sum(n) FROM tw GROUP BY 1, 2;
+CREATE FUNCTION put(at text, k text, n int) RETURNS void LANGUAGE sql AS $$
+	INSERT INTO tw VALUES (('2024-05-01 ' || at)::timestamptz, k, n);
+	INSERT INTO tw_table VALUES (('2024-05-01 ' || at)::timestamptz, k, n) $$;
+CREATE VIEW tw_runs AS
+	SELECT *, count(*) FILTER (WHERE is_first) OVER (PARTITION BY k ORDER BY at) AS run
+	FROM (SELECT *, at > lag(at, 1, '-infinity') OVER (PARTITION BY k ORDER BY at) + interval '10 minutes' AS is_first FROM tw_table) t;
+CREATE VIEW tw_batch AS
+	SELECT 'hop', hop(at, '20 minutes', '10 minutes') AS w, k, count(*), sum(n), avg(n) FROM tw_table GROUP BY 2, 3
+	UNION ALL SELECT 'cumulate', cumulate(at, '20 minutes', '10 minutes'), k, count(*), sum(n), avg(n) FROM tw_table GROUP BY 2, 3
+	UNION ALL SELECT 'session', tstzrange(min(at), max(at) + interval '10 minutes'), k, count(*), sum(n), avg(n) FROM tw_runs GROUP BY k, run;
+CREATE VIEW tw_shown AS SELECT 'hop', * FROM tw_hops UNION ALL SELECT 'cumulate', * FROM tw_steps UNION ALL SELECT 'session', * FROM tw_sessions;
+CREATE VIEW tw_differences AS (TABLE tw_batch EXCEPT ALL TABLE tw_shown) UNION ALL (TABLE tw_shown EXCEPT ALL TABLE tw_batch);
+CREATE FUNCTION sessions(key text) RETURNS text LANGUAGE sql AS $$
+	SELECT string_agg(format('%s-%s %s', lower(w)::time(0), upper(w)::time(0), sum), ', ' ORDER BY w) FROM tw_sessions WHERE k = key $$;
+CREATE FUNCTION hops(key text) RETURNS text LANGUAGE sql AS $$
+	SELECT string_agg(format('%s %s', lower(w)::time(0), sum), ', ' ORDER BY w) FROM tw_hops WHERE k = key $$;
+BEGIN;
+SELECT put('10:00', 'a', 1);
+SELECT is(hops('a'), '09:50:00 1, 10:00:00 1', 'own rows are visible in hops');
+SELECT is(sessions('a'), '10:00:00-10:10:00 1', 'and sessions');
+SELECT put('10:09', 'a', 2);
+SELECT is_empty('TABLE tw_differences', 'and later ones');
+ROLLBACK;
+SELECT is((SELECT count(*) FROM tw_shown), 0::bigint, 'rolled back: nothing');
+
+-- A session that grew, was bridged or swallowed in a savepoint is as before when that is rolled back
+SELECT put('10:00', 'a', 1), put('10:20', 'a', 2), put('10:40', 'a', 4), put('10:00', 'b', 1);
+BEGIN;
+SELECT put('10:05', 'a', 8);
+SAVEPOINT one;
+SELECT put('10:10', 'a', 16);
+SELECT is(sessions('a'), '10:00:00-10:30:00 27, 10:40:00-10:50:00 4', 'bridged in a savepoint, with the outer row');
+SAVEPOINT two;
+SELECT put('10:30', 'a', 32);
+SELECT is(sessions('a'), '10:00:00-10:50:00 63', 'bridged again in another');
+SELECT is(hops('a'), '09:50:00 9, 10:00:00 25, 10:10:00 18, 10:20:00 34, 10:30:00 36, 10:40:00 4', 'hops as well');
+ROLLBACK TO two;
+SELECT is(sessions('a'), '10:00:00-10:30:00 27, 10:40:00-10:50:00 4', 'rolled back to the second');
+SELECT is_empty('TABLE tw_differences', 'all of them');
+ROLLBACK TO one;
+SELECT is(sessions('a'), '10:00:00-10:15:00 9, 10:20:00-10:30:00 2, 10:40:00-10:50:00 4', 'and to the first: the outer row is still there');
+SELECT is_empty('TABLE tw_differences', 'all of them');
+SAVEPOINT three;
+SELECT put('10:31', 'a', 64);
+SELECT is(sessions('a'), '10:00:00-10:15:00 9, 10:20:00-10:30:00 2, 10:31:00-10:50:00 68', 'another one');
+RELEASE three;
+SELECT put('10:41', 'b', 128);
+COMMIT;
+SELECT is(sessions('a') || '; ' || sessions('b'), '10:00:00-10:15:00 9, 10:20:00-10:30:00 2, 10:31:00-10:50:00 68; 10:00:00-10:10:00 1, 10:41:00-10:51:00 128', 'and so committed');
+SELECT is_empty('TABLE tw_differences', 'equal to the batch');
+DO $$
+BEGIN
+	PERFORM put('10:42', 'c', 1);
+	BEGIN
+		PERFORM put('10:50', 'c', 2);
+		PERFORM * FROM tw_shown;
+		RAISE division_by_zero;
+	EXCEPTION WHEN division_by_zero THEN
+		PERFORM put('10:59', 'c', 4);
+	END;
+END $$;
+SELECT is(sessions('c'), '10:42:00-10:52:00 1, 10:59:00-11:09:00 4', 'a failed block of a function leaves no trace in a session');
+SELECT is_empty('TABLE tw_differences', 'nor elsewhere');
+
+-- What was read is merged: rows that follow in the transaction are judged by its watermark
+BEGIN;
+INSERT INTO tw VALUES ('2024-05-01 12:25', 'd', 1);
+SAVEPOINT one;
+SELECT is(count, 1::bigint, 'read, hence merged') FROM tw_sessions WHERE k = 'd';
+INSERT INTO tw VALUES ('2024-05-01 11:16', 'd', 2), ('2024-05-01 11:01', 'd', 4);
+SELECT is(hops('d'), '11:10:00 2, 12:10:00 1, 12:20:00 1', 'what follows is partly late, or late');
+SELECT is(sessions('d'), '11:16:00-11:26:00 2, 12:25:00-12:35:00 1', 'or on time in a session');
+SELECT results_eq($$SELECT view::text COLLATE "default", event_time::time, counted FROM streamx.late_rows WHERE stream = 'tw'::regclass AND view IN ('tw_hops'::regclass, 'tw_sessions'::regclass) ORDER BY 1, 2$$,
+	$$VALUES ('tw_hops', time '11:01', false), ('tw_hops', '11:16', true), ('tw_sessions', '11:01', false)$$, 'and recorded');
+ROLLBACK TO one;
+INSERT INTO tw VALUES ('2024-05-01 11:16', 'd', 2), ('2024-05-01 11:01', 'd', 4);
+COMMIT;
+SELECT is(hops('d'), '10:50:00 4, 11:00:00 6, 11:10:00 2, 12:10:00 1, 12:20:00 1', 'rolled back, they wait with the outer row, and none is late');
+SELECT is_empty($$SELECT * FROM streamx.late_rows WHERE stream = 'tw'::regclass$$, 'nor recorded');
+INSERT INTO tw_table VALUES ('2024-05-01 12:25', 'd', 1), ('2024-05-01 11:16', 'd', 2), ('2024-05-01 11:01', 'd', 4);
+SELECT is_empty('TABLE tw_differences', 'equal to the batch');
+
+-- Cursors show what there was when they were opened
+BEGIN;
+SELECT put('11:26', 'e', 1);
+DECLARE held SCROLL CURSOR WITH HOLD FOR SELECT lower(w)::time, sum FROM tw_hops WHERE k = 'e' ORDER BY 1;
+DECLARE streaming NO SCROLL CURSOR FOR SELECT lower(w)::time, sum FROM tw_hops WHERE k = 'e';
+DECLARE of_sessions SCROLL CURSOR FOR SELECT upper(w)::time, sum FROM tw_sessions WHERE k = 'e';
+DECLARE of_kept NO SCROLL CURSOR FOR SELECT count(*) FROM tw_kept_hops;
+FETCH 1 FROM streaming;
+SAVEPOINT one;
+SELECT put('11:27', 'e', 2), put('13:00', 'e', 4);
+SELECT is(hops('e'), '11:10:00 3, 11:20:00 3, 12:50:00 4, 13:00:00 4', 'a query shows the latest');
+SELECT is(count(*), (SELECT count(*) FROM tw_kept_hops), 'and what retention has left') FROM tw_hops WHERE upper(w) > '2024-05-01 11:00';
+SELECT is(count(*), (SELECT count(*) FROM tw_kept_sessions), 'of sessions, too') FROM tw_sessions WHERE upper(w) > '2024-05-01 11:00';
+FETCH ALL FROM of_sessions;
+FETCH BACKWARD 1 FROM of_sessions;
+ROLLBACK TO one;
+FETCH 2 FROM streaming;
+FETCH of_kept;
+SELECT put('13:00', 'e', 8);
+COMMIT;
+FETCH ALL FROM held;
+FETCH FIRST FROM held;
+CLOSE held;
+SELECT is_empty('TABLE tw_differences', 'equal to the batch');
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT put('13:05', 'e', 16);
+DECLARE before CURSOR FOR SELECT lower(w)::time, sum FROM tw_hops WHERE k = 'e' AND lower(w) >= '2024-05-01 12:50';
+SELECT put('13:06', 'e', 32);
+SELECT is(sessions('e'), '11:26:00-11:36:00 1, 13:00:00-13:16:00 56', 'at REPEATABLE READ, too');
+FETCH ALL FROM before;
+COMMIT;
+
+-- ... the removals of retention as well, whenever rows that bring more are merged
+SELECT (SELECT count(*) FROM tw_kept_hops), (SELECT count(*) FROM tw_kept_sessions);
+BEGIN;
+DECLARE of_kept CURSOR FOR SELECT count(*) FROM tw_kept_hops;
+DECLARE of_kept_sessions CURSOR FOR SELECT count(*) FROM tw_kept_sessions;
+SELECT put('19:00', 'e', 1);
+FETCH of_kept;
+FETCH of_kept_sessions;
+SELECT (SELECT count(*) FROM tw_kept_hops), (SELECT count(*) FROM tw_kept_sessions);
+FETCH of_kept;
+ROLLBACK;
+
+-- Whatever way a query comes, it sees the rows before it
+PREPARE prepared AS SELECT lower(w)::time, sum FROM tw_hops WHERE k = $1 ORDER BY 1;
+CREATE FUNCTION stable_sum(key text) RETURNS numeric STABLE LANGUAGE plpgsql AS $$ BEGIN RETURN (SELECT sum(sum) FROM tw_hops WHERE k = key); END $$;
+BEGIN;
+SELECT put('13:01', 'h', 1);
+EXECUTE prepared ('h');
+SELECT put('13:02', 'h', 2);
+EXECUTE prepared ('h');
+SELECT put('13:03', 'h', 4);
+SELECT is(stable_sum('h'), 14::numeric, 'a STABLE function');
+SELECT put('13:04', 'h', 8);
+DECLARE first CURSOR FOR SELECT lower(w)::time, sum FROM tw_hops WHERE k = 'h';
+FETCH ALL FROM first;
+SELECT put('13:05', 'h', 16);
+COPY (SELECT lower(w)::time, sum FROM tw_hops WHERE k = 'h') TO stdout;
+SELECT put('13:06', 'h', 32);
+DO $$
+DECLARE r record;
+BEGIN
+	FOR r IN SELECT sum FROM tw_hops WHERE k = 'h' LOOP
+		IF r.sum <> 63 THEN RAISE 'got %', r.sum; END IF;
+	END LOOP;
+END $$;
+SELECT put('13:07', 'h', 64);
+SELECT is(streamx.watermark('tw'), '2024-05-01 12:07Z', 'the watermark');
+COMMIT;
+DEALLOCATE prepared;
+
+-- In parallel queries
+SELECT count(set_config(name, 'on', false)) FROM pg_settings WHERE name IN ('force_parallel_mode', 'debug_parallel_query');
+SET min_parallel_table_scan_size = 0;
+SET min_parallel_index_scan_size = 0;
+SET parallel_setup_cost = 0;
+SET parallel_tuple_cost = 0;
+SELECT is_empty('TABLE tw_differences', 'a parallel query shows the same');
+BEGIN;
+SELECT put('13:07', 'f', 1);
+SELECT is(hops('f'), '12:50:00 1, 13:00:00 1', 'and own rows');
+SELECT results_eq($$SELECT s.k, h.sum, s.sum FROM tw_hops h JOIN tw_sessions s ON s.k = h.k AND s.w && h.w WHERE lower(h.w) = '2024-05-01 13:00' AND h.k IN ('e', 'f') ORDER BY 1$$,
+	$$VALUES ('e', 56::bigint, 56::bigint), ('f', 1, 1)$$, 'joined, too');
+SELECT is_empty('TABLE tw_differences', 'in all views');
+COMMIT;
+SELECT is(count(*), (SELECT count(*) FROM tw_kept_hops), 'and what is left by retention') FROM tw_hops WHERE upper(w) > '2024-05-01 11:07';
+SELECT is(count(*), (SELECT count(*) FROM tw_kept_sessions), 'of sessions, too') FROM tw_sessions WHERE upper(w) > '2024-05-01 11:07';
+RESET min_parallel_table_scan_size;
+RESET min_parallel_index_scan_size;
+RESET parallel_setup_cost;
+RESET parallel_tuple_cost;
+SELECT count(set_config(name, 'off', false)) FROM pg_settings WHERE name IN ('force_parallel_mode', 'debug_parallel_query');
+-- nor can these be changed
+INSERT INTO tw_hops (k) VALUES ('x');
+UPDATE tw_hops SET sum = 1000;
+DELETE FROM tw_sessions;
+TRUNCATE tw_hops;
+-- from a hop view to another stream
+BEGIN;
+SELECT put('13:08', 'g', 3);
+INSERT INTO tx2 SELECT 'hops', sum FROM tw_hops WHERE k = 'g';
+SELECT is(sum, 6::bigint, 'from view to stream to view') FROM tx2_sum WHERE k = 'hops';
+COMMIT;
+SELECT is_empty('TABLE tw_differences', 'equal to the batch');
 
 -- What is no INSERT
 UPDATE tx SET n = 1;

@@ -14,7 +14,7 @@ CREATE TABLE tariff (plan text, cents numeric);
 INSERT INTO customer VALUES (1, 'Ann', 'flat'), (2, 'Bob', 'pay');
 INSERT INTO tariff VALUES ('flat', 0), ('pay', 10);
 
-SELECT plan(20);
+SELECT plan(45);
 
 CREATE VIEW by_name WITH (streamx.continuous) AS
 	SELECT tumble(at, '1 hour') AS w, name, count(*), sum(seconds) AS seconds
@@ -74,6 +74,88 @@ SELECT is(streamx.watermark('calls'), '2024-05-01 12:00Z', 'an unknown caller mo
 INSERT INTO calls VALUES ('2024-05-01 10:59', 77, 1, NULL), ('2024-05-01 10:59', 1, 0, NULL), ('2024-05-01 10:59', 1, 9, NULL);
 SELECT results_eq($$SELECT view::text, "row"->>'caller', "row"->>'seconds' FROM own_late_rows$$, $$VALUES ('by_name', '1', '9')$$,
 	'of three late rows only one would have counted');
+
+-- Hops and sessions of joined rows: a row of the stream may become many, or none; the rows that count, in an ordinary table, are the oracle
+CREATE FOREIGN TABLE visits (at timestamptz, visitor int, n int) SERVER streamx OPTIONS (event_time 'at', retain 'on');
+CREATE TABLE visits_table (LIKE visits);
+CREATE TABLE team_of (visitor int, team text, share numeric);
+INSERT INTO team_of VALUES (1, 'red', 0.5), (1, 'blue', 0.5), (1, 'blue', 0.25), (2, 'red', 1), (3, NULL, 1), (5, 'gone', 1);
+CREATE FUNCTION visit(is_counted bool, VARIADIC rows text[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	CREATE TEMP TABLE visited ON COMMIT DROP AS
+		SELECT ('2024-05-01 ' || split_part(r, ' ', 1))::timestamptz AS at, split_part(r, ' ', 2)::int AS visitor, split_part(r, ' ', 3)::int AS n FROM unnest(rows) r;
+	INSERT INTO visits TABLE visited;
+	INSERT INTO visits_table SELECT * FROM visited WHERE is_counted;
+END $$;
+CREATE VIEW hops WITH (streamx.continuous) AS
+	SELECT hop(at, '20 minutes', '10 minutes') AS w, team, count(*), sum(n * share) AS total, count(share) AS shares
+	FROM visits JOIN team_of USING (visitor) GROUP BY 1, 2;
+CREATE VIEW left_hops WITH (streamx.continuous) AS
+	SELECT hop(at, '20 minutes', '10 minutes') AS w, coalesce(team, 'none') AS team, count(*), sum(n * share) AS total, count(share) AS shares
+	FROM visits LEFT JOIN team_of t ON t.visitor = visits.visitor AND share > 0.25 GROUP BY 1, 2;
+CREATE VIEW steps WITH (streamx.continuous) AS
+	SELECT cumulate(at, '20 minutes', '10 minutes') AS w, count(*), sum(n) AS total, count(team) AS teams
+	FROM team_of t RIGHT JOIN visits ON t.visitor = visits.visitor GROUP BY 1;
+CREATE VIEW hops_of_functions WITH (streamx.continuous) AS
+	SELECT hop(at, '15 minutes', '10 minutes') AS w, i, count(*) FROM visits, generate_series(1, n) i WHERE i % 2 = 1 GROUP BY 1, 2;
+CREATE VIEW hops_of_known WITH (streamx.continuous) AS
+	SELECT hop(at, '15 minutes', '10 minutes') AS w, count(*) FROM visits
+	WHERE visitor IN (SELECT visitor FROM team_of) AND EXISTS (SELECT FROM tariff) GROUP BY 1;
+CREATE VIEW sessions WITH (streamx.continuous) AS
+	SELECT session(at, '10 minutes') AS w, team, count(*), sum(n * share) AS total, count(share) AS shares
+	FROM visits JOIN team_of USING (visitor) GROUP BY 1, 2;
+CREATE VIEW left_sessions WITH (streamx.continuous) AS
+	SELECT session(at, '10 minutes') AS w, count(*), sum(n * share) AS total, count(share) AS shares FROM visits LEFT JOIN team_of USING (visitor) GROUP BY 1;
+CREATE VIEW batch_hops AS
+	SELECT hop(at, '20 minutes', '10 minutes') AS w, team, count(*), sum(n * share) AS total, count(share) AS shares
+	FROM visits_table JOIN team_of USING (visitor) GROUP BY 1, 2;
+CREATE VIEW batch_left_hops AS
+	SELECT hop(at, '20 minutes', '10 minutes') AS w, coalesce(team, 'none') AS team, count(*), sum(n * share) AS total, count(share) AS shares
+	FROM visits_table v LEFT JOIN team_of t ON t.visitor = v.visitor AND share > 0.25 GROUP BY 1, 2;
+CREATE VIEW batch_steps AS
+	SELECT cumulate(at, '20 minutes', '10 minutes') AS w, count(*), sum(n) AS total, count(team) AS teams
+	FROM team_of t RIGHT JOIN visits_table v ON t.visitor = v.visitor GROUP BY 1;
+CREATE VIEW batch_hops_of_functions AS
+	SELECT hop(at, '15 minutes', '10 minutes') AS w, i, count(*) FROM visits_table, generate_series(1, n) i WHERE i % 2 = 1 GROUP BY 1, 2;
+CREATE VIEW batch_hops_of_known AS
+	SELECT hop(at, '15 minutes', '10 minutes') AS w, count(*) FROM visits_table WHERE visitor IN (SELECT visitor FROM team_of) GROUP BY 1;
+CREATE VIEW batch_sessions AS
+	SELECT tstzrange(min(at), max(at) + interval '10 minutes') AS w, team, count(*), sum(n * share) AS total, count(share) AS shares
+	FROM (SELECT *, count(*) FILTER (WHERE is_first) OVER (PARTITION BY team ORDER BY at) AS island
+	      FROM (SELECT *, at > lag(at, 1, '-infinity') OVER (PARTITION BY team ORDER BY at) + interval '10 minutes' AS is_first
+	            FROM visits_table JOIN team_of USING (visitor)) AS j) AS i
+	GROUP BY team, island;
+CREATE VIEW batch_left_sessions AS
+	SELECT tstzrange(min(at), max(at) + interval '10 minutes') AS w, count(*), sum(n * share) AS total, count(share) AS shares
+	FROM (SELECT *, count(*) FILTER (WHERE is_first) OVER (ORDER BY at) AS island
+	      FROM (SELECT *, at > lag(at, 1, '-infinity') OVER (ORDER BY at) + interval '10 minutes' AS is_first
+	            FROM visits_table LEFT JOIN team_of USING (visitor)) AS j) AS i
+	GROUP BY island;
+CREATE TABLE windowed AS SELECT unnest(ARRAY['hops', 'left_hops', 'steps', 'hops_of_functions', 'hops_of_known', 'sessions', 'left_sessions']) AS name;
+SELECT visit(true, '10:01 1 1', '10:01 1 2', '10:04 4 3', '10:08 3 4');
+SELECT visit(true, '10:10 2 5', '10:12 1 6', '10:12 4 0', '10:16 3 8');
+SELECT visit(true, '10:19 1 3', '10:27 2 2', '10:27 3 1', '10:28 4 7');
+SELECT results_eq($$SELECT team, lower(w)::time, upper(w)::time, count, total FROM sessions ORDER BY 1, 2$$,
+	$$VALUES ('blue', time '10:01', time '10:11', 4::bigint, 2.25), ('blue', '10:12', '10:29', 4, 6.75),
+	         ('red', '10:01', '10:37', 6, 13.0), (NULL, '10:08', '10:26', 2, 12), (NULL, '10:27', '10:37', 1, 1)$$, 'one row is in sessions of several keys, and twice in one');
+SELECT bag_eq('TABLE ' || name, 'TABLE batch_' || name, name || ' equals its batch') FROM windowed ORDER BY name COLLATE "C";
+SELECT is_empty(format('SELECT * FROM streamx.verify(%L)', name), name || ': verify agrees') FROM windowed ORDER BY name COLLATE "C";
+-- rows for which the join has nothing are never late, partly late, or in a session
+SELECT visit(true, '10:36 4 1');
+SELECT visit(false, '10:01 4 1', '10:21 4 1');
+SELECT visit(false, '10:02 2 1', '10:02 5 1');
+SELECT results_eq($$SELECT view::text COLLATE "default", event_time::time, "row"->>'visitor', counted FROM own_late_rows WHERE stream = 'visits'::regclass ORDER BY 1, 2, 3$$,
+	$$VALUES ('hops', time '10:02', '2', false), ('hops', '10:02', '5', false),
+	         ('hops_of_functions', '10:01', '4', false), ('hops_of_functions', '10:02', '2', false), ('hops_of_functions', '10:02', '5', false), ('hops_of_functions', '10:21', '4', false),
+	         ('hops_of_known', '10:02', '2', false), ('hops_of_known', '10:02', '5', false),
+	         ('left_hops', '10:01', '4', false), ('left_hops', '10:02', '2', false), ('left_hops', '10:02', '5', false), ('left_hops', '10:21', '4', true), ('sessions', '10:02', '5', false),
+	         ('steps', '10:01', '4', false), ('steps', '10:02', '2', false), ('steps', '10:02', '5', false), ('steps', '10:21', '4', true)$$, 'only rows that a join takes are late');
+SELECT is_empty(format('SELECT * FROM streamx.verify(%L)', name), name || ': verify agrees') FROM windowed ORDER BY name COLLATE "C";
+-- later changes of the table do not rewrite windows, open ones included
+UPDATE team_of SET team = 'green' WHERE team = 'red';
+SELECT visit(false, '10:37 2 1');
+SELECT results_eq($$SELECT team, count FROM hops WHERE lower(w) = '2024-05-01 10:20' ORDER BY 1$$, $$VALUES ('green', 1::bigint), ('red', 1), (NULL, 1)$$, 'a window has rows of before and after');
+SELECT results_eq($$SELECT team, upper(w)::time, count FROM sessions WHERE team IN ('green', 'red') ORDER BY 1$$, $$VALUES ('green', time '10:47', 1::bigint), ('red', '10:37', 7)$$, 'a session has not');
 SELECT * FROM finish();
 SET client_min_messages = error;
 DROP SCHEMA joins CASCADE;

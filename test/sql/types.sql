@@ -14,7 +14,7 @@ CREATE FOREIGN TABLE item (id uuid, m mood, p pair, pct percent, c text COLLATE 
 	ts tsvector, big numeric, bo bool, n "char", o oid, mo money)
 	SERVER streamx OPTIONS (retain 'on');
 CREATE TABLE item_table (LIKE item);
-SELECT plan(39);
+SELECT plan(149);
 
 -- A view for each column, keyed by it, with all that can be summed up
 SELECT format($$CREATE VIEW by_%1$s WITH (streamx.continuous) AS SELECT %1$s, count(*), min(big), max(f) FROM item GROUP BY %1$s$$, attname)
@@ -61,6 +61,51 @@ INSERT INTO large SELECT k, string_agg(md5((i + k)::text), ''), array_agg(md5((i
 SELECT results_eq('SELECT k, length(max), cardinality(min), count FROM longest ORDER BY k', 'SELECT k, 160000, 5000, 2::bigint FROM generate_series(1, 3) k', 'large states');
 SELECT is_empty($$SELECT * FROM streamx.verify('longest')$$, 'verify agrees');
 SELECT is_empty(format('SELECT * FROM streamx.verify(%L)', view), 'verify agrees') FROM streamx.views WHERE view = 'by_all'::regclass;
+-- Each of these types as key of hop and session views: slices of equal keys make one window, whatever their bytes
+CREATE FOREIGN TABLE timed (at timestamptz, m mood, p pair, pct percent, c text COLLATE blind, b bytea, j jsonb, a int[], t text[][],
+	d date, tz timetz, iv interval, ip inet, bits varbit(8), ch char(4), vc varchar(3), f float8, r int4range, mr int4multirange,
+	ts tsvector, big numeric, bo bool, n "char", o oid)
+	SERVER streamx OPTIONS (event_time 'at', retain 'on');
+CREATE TABLE timed_table (LIKE timed);
+CREATE TABLE keys AS SELECT attname::text AS name FROM pg_attribute WHERE attrelid = 'timed'::regclass AND attnum > 1;
+SELECT format($$CREATE VIEW hop_%1$s WITH (streamx.continuous) AS SELECT hop(at, '25 minutes', '10 minutes') AS w, %1$s, count(*), sum(big) FROM timed GROUP BY 1, 2$$, name),
+	format($$CREATE VIEW session_%1$s WITH (streamx.continuous) AS SELECT %1$s, session(at, '4 minutes') AS w, count(*), sum(big) FROM timed GROUP BY 1, 2$$, name),
+	format($$CREATE VIEW batch_hop_%1$s AS SELECT hop(at, '25 minutes', '10 minutes') AS w, %1$s, count(*), sum(big) FROM timed_table GROUP BY 1, 2$$, name),
+	format($$CREATE VIEW batch_session_%1$s AS SELECT %1$s, tstzrange(min(at), max(at) + interval '4 minutes') AS w, count(*), sum(big)
+		FROM (SELECT *, count(*) FILTER (WHERE is_first) OVER (PARTITION BY %1$s ORDER BY at) AS island
+		      FROM (SELECT *, at > lag(at, 1, '-infinity') OVER (PARTITION BY %1$s ORDER BY at) + interval '4 minutes' AS is_first FROM timed_table) AS t) AS i GROUP BY %1$s, island$$, name)
+	FROM keys ORDER BY name COLLATE "C" \gexec
+-- minutes apart, equal keys of changing bytes, every seventh value NULL
+INSERT INTO timed_table
+	SELECT timestamptz '2024-05-01 10:00' + i * interval '1 minute' + (i % 3) * interval '20 seconds', m, p, pct, c, b, j, a, t,
+	       d, tz, CASE i % 3 WHEN 0 THEN interval '1 day' WHEN 1 THEN interval '24 hours' ELSE iv END, ip, bits, ch, vc, f, r, mr, ts,
+	       (CASE i % 3 WHEN 0 THEN '1.0' WHEN 1 THEN '1.00' ELSE '2' END)::numeric, bo, n, o
+	FROM generate_series(1, 60) i, row_of(i) row (id, m, p, pct, c, b, j, a, t, d, tm, tz, iv, ip, mac, bits, ch, vc, f, r, mr, ts, big, bo, n, o, mo) WHERE i % 7 <> 0
+	UNION ALL SELECT timestamptz '2024-05-01 10:00' + i * interval '7 minutes', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+	       NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM generate_series(1, 8) i;
+INSERT INTO timed SELECT * FROM timed_table WHERE at < '2024-05-01 10:21' ORDER BY at;
+INSERT INTO timed SELECT * FROM timed_table WHERE at BETWEEN '2024-05-01 10:21' AND '2024-05-01 10:40' ORDER BY at DESC;
+INSERT INTO timed SELECT * FROM timed_table WHERE at > '2024-05-01 10:40';
+SELECT is_empty(format('(TABLE batch_%1$s EXCEPT ALL TABLE %1$s) UNION ALL (TABLE %1$s EXCEPT ALL TABLE batch_%1$s)', kind || name), kind || name || ' equals its batch')
+	FROM keys, unnest(ARRAY['hop_', 'session_']) kind ORDER BY kind, name COLLATE "C";
+SELECT is_empty(format('SELECT * FROM streamx.verify(%L)', kind || name), kind || name || ': verify agrees')
+	FROM keys, unnest(ARRAY['hop_', 'session_']) kind ORDER BY kind, name COLLATE "C";
+SELECT results_eq($$SELECT lower(w)::time, count FROM hop_c WHERE c = 'tEA' ORDER BY 1 LIMIT 3$$, $$SELECT lower(w)::time, count(*) FROM (SELECT hop(at, '25 minutes', '10 minutes') AS w FROM timed_table WHERE lower(c COLLATE "C") = 'tea') t GROUP BY 1 ORDER BY 1 LIMIT 3$$,
+	'tea is Tea is TEA in windows, and when asked for');
+SELECT results_eq('SELECT lower(w)::time, count FROM hop_big WHERE big = 1 ORDER BY 1 LIMIT 3', 'SELECT lower(w)::time, count(*) FROM (SELECT hop(at, ''25 minutes'', ''10 minutes'') AS w FROM timed_table WHERE big = 1) t GROUP BY 1 ORDER BY 1 LIMIT 3',
+	'1.0 is 1.00');
+SELECT bag_eq('SELECT w, count FROM hop_' || name || ' WHERE ' || name || ' IS NULL', 'SELECT w, count FROM batch_hop_d WHERE d IS NULL', name || ': NULLs are a key') FROM keys WHERE name IN ('c', 'j', 'p') ORDER BY name COLLATE "C";
+-- a key is shown as in the first row of its window: whatever is asked for, whatever was removed
+CREATE VIEW kept_c WITH (streamx.continuous, streamx.retention = '15 minutes') AS SELECT hop(at, '25 minutes', '10 minutes') AS w, c, count(*) FROM timed GROUP BY 1, 2;
+CREATE VIEW kept_iv WITH (streamx.continuous, streamx.retention = '15 minutes') AS SELECT cumulate(at, '20 minutes', '10 minutes') AS w, iv, big, count(*) FROM timed GROUP BY 1, 2, 3;
+CREATE VIEW all_iv WITH (streamx.continuous) AS SELECT cumulate(at, '20 minutes', '10 minutes') AS w, iv, big, count(*) FROM timed GROUP BY 1, 2, 3;
+SELECT is_empty(format($$SELECT lower(w), c::text COLLATE "C", count FROM hop_c WHERE w @> timestamptz %1$L EXCEPT ALL SELECT lower(w), c::text COLLATE "C", count FROM hop_c$$, at), 'text, at ' || at::time)
+	FROM generate_series(timestamptz '2024-05-01 10:05', '2024-05-01 10:45', '10 minutes') at;
+SELECT is_empty(format($$SELECT lower(w), iv::text, big::text, count FROM all_iv WHERE lower(w) = %1$L AND big = 1 EXCEPT ALL SELECT lower(w), iv::text, big::text, count FROM all_iv$$, at), 'interval and numeric, at ' || at::time)
+	FROM generate_series(timestamptz '2024-05-01 10:00', '2024-05-01 10:40', '20 minutes') at;
+SELECT is_empty($$SELECT lower(w), c::text COLLATE "C", count FROM kept_c EXCEPT ALL SELECT lower(w), c::text COLLATE "C", count FROM hop_c$$, 'after a removal');
+SELECT is_empty('SELECT lower(w), upper(w), iv::text, big::text, count FROM kept_iv EXCEPT ALL SELECT lower(w), upper(w), iv::text, big::text, count FROM all_iv', 'of cumulate as well');
+SELECT is_empty(format('SELECT * FROM streamx.verify(%L)', name), name || ': verify agrees') FROM unnest(ARRAY['all_iv', 'kept_c', 'kept_iv']) name;
 SELECT * FROM finish();
 SET client_min_messages = error;
 DROP SCHEMA types CASCADE;
