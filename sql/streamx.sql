@@ -366,6 +366,17 @@ CREATE FUNCTION streamx.finalize(state "any", aggregate regprocedure, result any
     LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_finalize';
 COMMENT ON FUNCTION streamx.finalize("any", regprocedure, anyelement, VARIADIC "any")
     IS 'final value of an aggregate''s state; result and arguments only give types';
+-- What an aggregate that is not PARALLEL SAFE does is not safe here, either.
+CREATE FUNCTION streamx.finalize_alone(state "any", aggregate regprocedure, result anyelement)
+    RETURNS anyelement
+    LANGUAGE c STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'streamx_finalize';
+COMMENT ON FUNCTION streamx.finalize_alone("any", regprocedure, anyelement)
+    IS 'finalize, of aggregates that are not parallel safe';
+CREATE FUNCTION streamx.finalize_alone(state "any", aggregate regprocedure, result anyelement, VARIADIC arguments "any")
+    RETURNS anyelement
+    LANGUAGE c STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'streamx_finalize';
+COMMENT ON FUNCTION streamx.finalize_alone("any", regprocedure, anyelement, VARIADIC "any")
+    IS 'finalize, of aggregates that are not parallel safe';
 CREATE FUNCTION streamx.partial(aggregate "any", state anyelement) RETURNS anyelement
     LANGUAGE c STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'streamx_partial';
 COMMENT ON FUNCTION streamx.partial("any", anyelement)

@@ -13,6 +13,7 @@
 #include "access/htup_details.h"
 #include "access/relation.h"
 #include "catalog/pg_aggregate.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -56,6 +57,7 @@ finalized(VisibleContext *context, Aggref *aggref, int index)
 	bool is_final = !OidIsValid(((Form_pg_aggregate) GETSTRUCT(tuple))->aggfinalfn) &&
 					state->vartype == aggref->aggtype;
 	Oid types[] = {ANYOID, REGPROCEDUREOID, ANYELEMENTOID, ANYOID};
+	bool is_parallel_safe = func_parallel(aggref->aggfnoid) == PROPARALLEL_SAFE;
 	FuncExpr *call;
 	List *args;
 	ListCell *lc;
@@ -75,7 +77,8 @@ finalized(VisibleContext *context, Aggref *aggref, int index)
 										   OidIsValid(get_typcollation(lfirst_oid(lc)))
 											   ? aggref->inputcollid
 											   : InvalidOid));
-	call = sx_call("finalize", aggref->aggargtypes == NIL ? 3 : 4, types, aggref->aggtype, args,
+	call = sx_call(is_parallel_safe ? "finalize" : "finalize_alone",
+				   aggref->aggargtypes == NIL ? 3 : 4, types, aggref->aggtype, args,
 				   aggref->aggcollid);
 	call->inputcollid = aggref->inputcollid;
 	return (Node *) call;

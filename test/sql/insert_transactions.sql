@@ -14,7 +14,7 @@ CREATE VIEW tx_hours WITH (streamx.continuous) AS SELECT tumble(at, '1 hour') AS
 CREATE VIEW tx2_sum WITH (streamx.continuous) AS SELECT k, count(*), sum(n) FROM tx2 GROUP BY k;
 CREATE FUNCTION put_tx(n int) RETURNS void LANGUAGE sql AS $$ INSERT INTO tx VALUES ('2024-05-01', 'f', n) $$;
 
-SELECT plan(91);
+SELECT plan(93);
 
 -- Rolled back means never seen
 BEGIN;
@@ -390,6 +390,15 @@ SELECT is_empty('TABLE tw_differences', 'in all views');
 COMMIT;
 SELECT is(count(*), (SELECT count(*) FROM tw_kept_hops), 'and what is left by retention') FROM tw_hops WHERE upper(w) > '2024-05-01 11:07';
 SELECT is(count(*), (SELECT count(*) FROM tw_kept_sessions), 'of sessions, too') FROM tw_sessions WHERE upper(w) > '2024-05-01 11:07';
+CREATE TABLE notes (n int);
+CREATE FUNCTION note() RETURNS int LANGUAGE sql AS 'INSERT INTO transactions.notes VALUES (1) RETURNING n';
+CREATE FUNCTION noted(bigint) RETURNS bigint IMMUTABLE LANGUAGE plpgsql AS 'BEGIN PERFORM transactions.note(); RETURN $1; END';
+CREATE AGGREGATE noted_sum(bigint) (sfunc = int8pl, stype = bigint, combinefunc = int8pl, finalfunc = noted, initcond = '0');
+CREATE VIEW tw_noted WITH (streamx.continuous) AS SELECT k, noted_sum(n) AS sum FROM tw GROUP BY k;
+CREATE VIEW tw_noted_sessions WITH (streamx.continuous) AS SELECT session(at, '10 minutes') AS w, k, noted_sum(n) AS sum FROM tw GROUP BY 1, 2;
+SELECT isnt_empty('SELECT sum FROM tw_noted', 'an aggregate that is not parallel safe does not go to a worker');
+SELECT isnt_empty('SELECT sum FROM tw_noted_sessions', 'of sessions, either');
+DROP VIEW tw_noted, tw_noted_sessions;
 RESET min_parallel_table_scan_size;
 RESET min_parallel_index_scan_size;
 RESET parallel_setup_cost;
