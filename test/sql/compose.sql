@@ -138,7 +138,7 @@ DECLARE
 BEGIN
     EXECUTE format($_$SELECT (CASE WHEN random() < 0.5 THEN lower(w) ELSE upper(w) END
                               + (ARRAY[interval '0', '1 us', '-1 us', '17 s', '3 min', '-3 h'])[1 + floor(random() * 6)])::text
-                      FROM batch_%s OFFSET floor(random() * 80) LIMIT 1$_$, shape) INTO result;
+                      FROM batch_%s ORDER BY random() LIMIT 1$_$, shape) INTO result;
     RETURN CASE WHEN random() < 0.05 THEN (ARRAY['infinity', '-infinity'])[1 + floor(random() * 2)] ELSE result END;
 END
 $$;
@@ -153,7 +153,7 @@ BEGIN
     IF random() < 0.1 THEN
         RETURN (ARRAY[$_$'empty'::tstzrange$_$, 'NULL::tstzrange'])[1 + floor(random() * 2)];
     ELSIF random() < 0.4 THEN
-        EXECUTE format('SELECT quote_literal(w) || ''::tstzrange'' FROM batch_%s OFFSET floor(random() * 80) LIMIT 1', shape)
+        EXECUTE format('SELECT quote_literal(w) || ''::tstzrange'' FROM batch_%s ORDER BY random() LIMIT 1', shape)
             INTO result;
         RETURN result;
     END IF;
