@@ -383,6 +383,192 @@ COMMENT ON FUNCTION streamx.partial("any", anyelement)
     IS 'marks the aggregates of a delta view whose states are wanted; only for streamx';
 REVOKE EXECUTE ON FUNCTION streamx.partial("any", anyelement) FROM PUBLIC;
 
+-- Aggregates by order ---------------------------------------------------------
+-- (aggregate/ordered.c)
+-- Of rows with the same order the least value is the first to be taken, NULL the last: neither
+-- results nor states depend on the order of input.  Support functions take internal arguments, so
+-- nobody can call them.
+
+CREATE FUNCTION streamx.ordered_serialise(internal) RETURNS bytea
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_ordered_serialise';
+COMMENT ON FUNCTION streamx.ordered_serialise(internal) IS 'aggregate support';
+CREATE FUNCTION streamx.ordered_deserialise(bytea, internal) RETURNS internal
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_ordered_deserialise';
+COMMENT ON FUNCTION streamx.ordered_deserialise(bytea, internal) IS 'aggregate support';
+CREATE FUNCTION streamx.first_transition(internal, anyelement, anycompatible) RETURNS internal
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_first_transition';
+COMMENT ON FUNCTION streamx.first_transition(internal, anyelement, anycompatible) IS 'aggregate support';
+CREATE FUNCTION streamx.first_n_transition(internal, anyelement, anycompatible, integer) RETURNS internal
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_first_transition';
+COMMENT ON FUNCTION streamx.first_n_transition(internal, anyelement, anycompatible, integer) IS 'aggregate support';
+CREATE FUNCTION streamx.last_transition(internal, anyelement, anycompatible) RETURNS internal
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_last_transition';
+COMMENT ON FUNCTION streamx.last_transition(internal, anyelement, anycompatible) IS 'aggregate support';
+CREATE FUNCTION streamx.last_n_transition(internal, anyelement, anycompatible, integer) RETURNS internal
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_last_transition';
+COMMENT ON FUNCTION streamx.last_n_transition(internal, anyelement, anycompatible, integer) IS 'aggregate support';
+CREATE FUNCTION streamx.top_n_transition(internal, anyelement, anycompatible, integer, boolean) RETURNS internal
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_last_transition';
+COMMENT ON FUNCTION streamx.top_n_transition(internal, anyelement, anycompatible, integer, boolean) IS 'aggregate support';
+CREATE FUNCTION streamx.min_n_transition(internal, anyelement, integer) RETURNS internal
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_min_n_transition';
+COMMENT ON FUNCTION streamx.min_n_transition(internal, anyelement, integer) IS 'aggregate support';
+CREATE FUNCTION streamx.max_n_transition(internal, anyelement, integer) RETURNS internal
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_max_n_transition';
+COMMENT ON FUNCTION streamx.max_n_transition(internal, anyelement, integer) IS 'aggregate support';
+CREATE FUNCTION streamx.first_combine(internal, internal) RETURNS internal
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_first_combine';
+COMMENT ON FUNCTION streamx.first_combine(internal, internal) IS 'aggregate support';
+CREATE FUNCTION streamx.last_combine(internal, internal) RETURNS internal
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_last_combine';
+COMMENT ON FUNCTION streamx.last_combine(internal, internal) IS 'aggregate support';
+CREATE FUNCTION streamx.min_n_combine(internal, internal) RETURNS internal
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_min_n_combine';
+COMMENT ON FUNCTION streamx.min_n_combine(internal, internal) IS 'aggregate support';
+CREATE FUNCTION streamx.max_n_combine(internal, internal) RETURNS internal
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_max_n_combine';
+COMMENT ON FUNCTION streamx.max_n_combine(internal, internal) IS 'aggregate support';
+CREATE FUNCTION streamx.ordered_value(internal, anyelement, anycompatible) RETURNS anyelement
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_ordered_value';
+COMMENT ON FUNCTION streamx.ordered_value(internal, anyelement, anycompatible) IS 'aggregate support';
+CREATE FUNCTION streamx.ordered_array(internal, anynonarray, anycompatible, integer) RETURNS anyarray
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_ordered_array';
+COMMENT ON FUNCTION streamx.ordered_array(internal, anynonarray, anycompatible, integer) IS 'aggregate support';
+CREATE FUNCTION streamx.ordered_array_reversed(internal, anynonarray, anycompatible, integer) RETURNS anyarray
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_ordered_array_reversed';
+COMMENT ON FUNCTION streamx.ordered_array_reversed(internal, anynonarray, anycompatible, integer) IS 'aggregate support';
+CREATE FUNCTION streamx.ordered_array(internal, anynonarray, anycompatible, integer, boolean) RETURNS anyarray
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_ordered_array';
+COMMENT ON FUNCTION streamx.ordered_array(internal, anynonarray, anycompatible, integer, boolean) IS 'aggregate support';
+CREATE FUNCTION streamx.ordered_array(internal, anynonarray, integer) RETURNS anyarray
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_ordered_array';
+COMMENT ON FUNCTION streamx.ordered_array(internal, anynonarray, integer) IS 'aggregate support';
+CREATE FUNCTION streamx.ordered_array_of_arrays(internal, anyarray, anycompatible, integer) RETURNS anyarray
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_ordered_array';
+COMMENT ON FUNCTION streamx.ordered_array_of_arrays(internal, anyarray, anycompatible, integer) IS 'aggregate support';
+CREATE FUNCTION streamx.ordered_array_of_arrays_reversed(internal, anyarray, anycompatible, integer) RETURNS anyarray
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_ordered_array_reversed';
+COMMENT ON FUNCTION streamx.ordered_array_of_arrays_reversed(internal, anyarray, anycompatible, integer) IS 'aggregate support';
+CREATE FUNCTION streamx.ordered_array_of_arrays(internal, anyarray, anycompatible, integer, boolean) RETURNS anyarray
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_ordered_array';
+COMMENT ON FUNCTION streamx.ordered_array_of_arrays(internal, anyarray, anycompatible, integer, boolean) IS 'aggregate support';
+CREATE FUNCTION streamx.ordered_array_of_arrays(internal, anyarray, integer) RETURNS anyarray
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_ordered_array';
+COMMENT ON FUNCTION streamx.ordered_array_of_arrays(internal, anyarray, integer) IS 'aggregate support';
+
+CREATE AGGREGATE @extschema@.first(value anyelement, "order" anycompatible) (
+    SFUNC = streamx.first_transition, STYPE = internal, COMBINEFUNC = streamx.first_combine,
+    SERIALFUNC = streamx.ordered_serialise, DESERIALFUNC = streamx.ordered_deserialise,
+    FINALFUNC = streamx.ordered_value, FINALFUNC_EXTRA, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE @extschema@.first(anyelement, anycompatible)
+    IS 'the value of the row with the least order';
+CREATE AGGREGATE @extschema@.last(value anyelement, "order" anycompatible) (
+    SFUNC = streamx.last_transition, STYPE = internal, COMBINEFUNC = streamx.last_combine,
+    SERIALFUNC = streamx.ordered_serialise, DESERIALFUNC = streamx.ordered_deserialise,
+    FINALFUNC = streamx.ordered_value, FINALFUNC_EXTRA, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE @extschema@.last(anyelement, anycompatible)
+    IS 'the value of the row with the greatest order';
+CREATE AGGREGATE @extschema@.min_by(value anyelement, "order" anycompatible) (
+    SFUNC = streamx.first_transition, STYPE = internal, COMBINEFUNC = streamx.first_combine,
+    SERIALFUNC = streamx.ordered_serialise, DESERIALFUNC = streamx.ordered_deserialise,
+    FINALFUNC = streamx.ordered_value, FINALFUNC_EXTRA, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE @extschema@.min_by(anyelement, anycompatible)
+    IS 'the value of the row with the least order; the same as first';
+CREATE AGGREGATE @extschema@.max_by(value anyelement, "order" anycompatible) (
+    SFUNC = streamx.last_transition, STYPE = internal, COMBINEFUNC = streamx.last_combine,
+    SERIALFUNC = streamx.ordered_serialise, DESERIALFUNC = streamx.ordered_deserialise,
+    FINALFUNC = streamx.ordered_value, FINALFUNC_EXTRA, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE @extschema@.max_by(anyelement, anycompatible)
+    IS 'the value of the row with the greatest order; the same as last';
+CREATE AGGREGATE @extschema@.first_n(value anynonarray, "order" anycompatible, n integer) (
+    SFUNC = streamx.first_n_transition, STYPE = internal, COMBINEFUNC = streamx.first_combine,
+    SERIALFUNC = streamx.ordered_serialise, DESERIALFUNC = streamx.ordered_deserialise,
+    FINALFUNC = streamx.ordered_array, FINALFUNC_EXTRA, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE @extschema@.first_n(anynonarray, anycompatible, integer)
+    IS 'the values of the n rows with the least order, in order';
+CREATE AGGREGATE @extschema@.last_n(value anynonarray, "order" anycompatible, n integer) (
+    SFUNC = streamx.last_n_transition, STYPE = internal, COMBINEFUNC = streamx.last_combine,
+    SERIALFUNC = streamx.ordered_serialise, DESERIALFUNC = streamx.ordered_deserialise,
+    FINALFUNC = streamx.ordered_array_reversed, FINALFUNC_EXTRA, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE @extschema@.last_n(anynonarray, anycompatible, integer)
+    IS 'the values of the n rows with the greatest order, in order: the last is at the end';
+CREATE AGGREGATE @extschema@.top_n_by(value anynonarray, "order" anycompatible, n integer) (
+    SFUNC = streamx.last_n_transition, STYPE = internal, COMBINEFUNC = streamx.last_combine,
+    SERIALFUNC = streamx.ordered_serialise, DESERIALFUNC = streamx.ordered_deserialise,
+    FINALFUNC = streamx.ordered_array, FINALFUNC_EXTRA, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE @extschema@.top_n_by(anynonarray, anycompatible, integer)
+    IS 'the values of the n rows with the greatest order, greatest first';
+CREATE AGGREGATE @extschema@.top_n_by(value anynonarray, "order" anycompatible, n integer, with_ties boolean) (
+    SFUNC = streamx.top_n_transition, STYPE = internal, COMBINEFUNC = streamx.last_combine,
+    SERIALFUNC = streamx.ordered_serialise, DESERIALFUNC = streamx.ordered_deserialise,
+    FINALFUNC = streamx.ordered_array, FINALFUNC_EXTRA, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE @extschema@.top_n_by(anynonarray, anycompatible, integer, boolean)
+    IS 'the values of the n rows with the greatest order, greatest first; with_ties: and of all whose order equals that of the n-th';
+CREATE AGGREGATE @extschema@.min_n(value anynonarray, n integer) (
+    SFUNC = streamx.min_n_transition, STYPE = internal, COMBINEFUNC = streamx.min_n_combine,
+    SERIALFUNC = streamx.ordered_serialise, DESERIALFUNC = streamx.ordered_deserialise,
+    FINALFUNC = streamx.ordered_array, FINALFUNC_EXTRA, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE @extschema@.min_n(anynonarray, integer)
+    IS 'the n least values, least first';
+CREATE AGGREGATE @extschema@.max_n(value anynonarray, n integer) (
+    SFUNC = streamx.max_n_transition, STYPE = internal, COMBINEFUNC = streamx.max_n_combine,
+    SERIALFUNC = streamx.ordered_serialise, DESERIALFUNC = streamx.ordered_deserialise,
+    FINALFUNC = streamx.ordered_array, FINALFUNC_EXTRA, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE @extschema@.max_n(anynonarray, integer)
+    IS 'the n greatest values, greatest first';
+CREATE AGGREGATE @extschema@.first_n(value anyarray, "order" anycompatible, n integer) (
+    SFUNC = streamx.first_n_transition, STYPE = internal, COMBINEFUNC = streamx.first_combine,
+    SERIALFUNC = streamx.ordered_serialise, DESERIALFUNC = streamx.ordered_deserialise,
+    FINALFUNC = streamx.ordered_array_of_arrays, FINALFUNC_EXTRA, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE @extschema@.first_n(anyarray, anycompatible, integer)
+    IS 'the values of the n rows with the least order, in order';
+CREATE AGGREGATE @extschema@.last_n(value anyarray, "order" anycompatible, n integer) (
+    SFUNC = streamx.last_n_transition, STYPE = internal, COMBINEFUNC = streamx.last_combine,
+    SERIALFUNC = streamx.ordered_serialise, DESERIALFUNC = streamx.ordered_deserialise,
+    FINALFUNC = streamx.ordered_array_of_arrays_reversed, FINALFUNC_EXTRA, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE @extschema@.last_n(anyarray, anycompatible, integer)
+    IS 'the values of the n rows with the greatest order, in order: the last is at the end';
+CREATE AGGREGATE @extschema@.top_n_by(value anyarray, "order" anycompatible, n integer) (
+    SFUNC = streamx.last_n_transition, STYPE = internal, COMBINEFUNC = streamx.last_combine,
+    SERIALFUNC = streamx.ordered_serialise, DESERIALFUNC = streamx.ordered_deserialise,
+    FINALFUNC = streamx.ordered_array_of_arrays, FINALFUNC_EXTRA, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE @extschema@.top_n_by(anyarray, anycompatible, integer)
+    IS 'the values of the n rows with the greatest order, greatest first';
+CREATE AGGREGATE @extschema@.top_n_by(value anyarray, "order" anycompatible, n integer, with_ties boolean) (
+    SFUNC = streamx.top_n_transition, STYPE = internal, COMBINEFUNC = streamx.last_combine,
+    SERIALFUNC = streamx.ordered_serialise, DESERIALFUNC = streamx.ordered_deserialise,
+    FINALFUNC = streamx.ordered_array_of_arrays, FINALFUNC_EXTRA, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE @extschema@.top_n_by(anyarray, anycompatible, integer, boolean)
+    IS 'the values of the n rows with the greatest order, greatest first; with_ties: and of all whose order equals that of the n-th';
+CREATE AGGREGATE @extschema@.min_n(value anyarray, n integer) (
+    SFUNC = streamx.min_n_transition, STYPE = internal, COMBINEFUNC = streamx.min_n_combine,
+    SERIALFUNC = streamx.ordered_serialise, DESERIALFUNC = streamx.ordered_deserialise,
+    FINALFUNC = streamx.ordered_array_of_arrays, FINALFUNC_EXTRA, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE @extschema@.min_n(anyarray, integer)
+    IS 'the n least values, least first';
+CREATE AGGREGATE @extschema@.max_n(value anyarray, n integer) (
+    SFUNC = streamx.max_n_transition, STYPE = internal, COMBINEFUNC = streamx.max_n_combine,
+    SERIALFUNC = streamx.ordered_serialise, DESERIALFUNC = streamx.ordered_deserialise,
+    FINALFUNC = streamx.ordered_array_of_arrays, FINALFUNC_EXTRA, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE @extschema@.max_n(anyarray, integer)
+    IS 'the n greatest values, greatest first';
+
 -- Decoding -------------------------------------------------------------------
 -- (batch/try_decode.c)
 
