@@ -89,7 +89,7 @@ sx_analyze(ParseState *pstate, Query *query, Node *raw)
 	collect_groups(&walk);
 	collect_aggregates(&walk);
 
-	if (walk.definition->aggregates == NIL && query->groupClause == NIL)
+	if (walk.definition->aggregates == NIL && walk.definition->query->groupClause == NIL)
 		refuse(&walk, (Node *) query->targetList, "a continuous view needs aggregates or GROUP BY",
 			   "Add GROUP BY, or use an ordinary view over the stream.");
 	(void) check_grouped((Node *) walk.definition->query->targetList, &walk);
@@ -97,13 +97,22 @@ sx_analyze(ParseState *pstate, Query *query, Node *raw)
 	return walk.definition;
 }
 
-/* A copy in which equal expressions are equal() trees: no join aliases, no RTE_GROUP. */
+/*
+ * A copy in which equal expressions are equal() trees: no join aliases, no
+ * RTE_GROUP; and SELECT DISTINCT of plain columns is what it means, GROUP BY.
+ */
 static Query *
 flattened(Query *original)
 {
 	Query *query = copyObject(original);
 
 	sx_compat_flatten_groups(query);
+	if (query->distinctClause && !query->hasDistinctOn && !query->hasAggs &&
+		query->groupClause == NIL && query->groupingSets == NIL && query->havingQual == NULL)
+	{
+		query->groupClause = query->distinctClause;
+		query->distinctClause = NIL;
+	}
 	query->targetList = (List *) sx_compat_flatten_join_aliases(query, (Node *) query->targetList);
 	query->havingQual = sx_compat_flatten_join_aliases(query, query->havingQual);
 	return query;
@@ -228,8 +237,10 @@ check_clauses(Walk *walk, Query *query)
 			   "Put the function into FROM with LATERAL.");
 	if (query->hasDistinctOn || query->distinctClause)
 		refuse(walk, (Node *) query->targetList,
-			   "SELECT DISTINCT cannot be maintained continuously yet",
-			   "Use GROUP BY with the same columns.");
+			   query->hasDistinctOn
+				   ? "SELECT DISTINCT ON cannot be maintained continuously"
+				   : "SELECT DISTINCT over groups cannot be maintained continuously",
+			   query->hasDistinctOn ? "Use first() or last() with GROUP BY." : when_reading);
 	if (query->limitCount || query->limitOffset)
 		refuse(walk, query->limitCount ? query->limitCount : query->limitOffset,
 			   "LIMIT and OFFSET cannot be maintained continuously", when_reading);
