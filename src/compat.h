@@ -119,6 +119,13 @@
 #define sx_compat_flatten_groups(query) ((void) 0)
 #endif
 
+/* 18 can leave room in front of the tuple. */
+#if PG_VERSION_NUM >= 180000
+#define sx_form_minimal_tuple(desc, values, isnull) heap_form_minimal_tuple(desc, values, isnull, 0)
+#else
+#define sx_form_minimal_tuple(desc, values, isnull) heap_form_minimal_tuple(desc, values, isnull)
+#endif
+
 #if PG_VERSION_NUM >= 160000
 #define sx_compat_flatten_join_aliases(query, node) flatten_join_alias_vars(NULL, (query), (node))
 #define sx_compat_take_permissions(query, pstate) ((query)->rteperminfos = (pstate)->p_rteperminfos)

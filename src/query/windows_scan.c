@@ -561,8 +561,8 @@ take_row(WindowsScan *scan)
 static MinimalTuple
 key_of_row(const WindowsScan *scan)
 {
-	return scan->shown ? heap_form_minimal_tuple(scan->shown->tts_tupleDescriptor,
-												 scan->row->tts_values, scan->row->tts_isnull)
+	return scan->shown ? sx_form_minimal_tuple(scan->shown->tts_tupleDescriptor,
+											   scan->row->tts_values, scan->row->tts_isnull)
 					   : NULL;
 }
 
