@@ -294,7 +294,7 @@ DECLARE
     plan jsonb;
 BEGIN
     EXECUTE 'EXPLAIN (ANALYZE, TIMING off, FORMAT json) ' || statement INTO plan;
-    RETURN jsonb_path_query_first(plan, format('strict $.**?(@."Node Type" == "Foreign Scan")."%s"', what)::jsonpath);
+    RETURN jsonb_path_query_first(plan, format('strict $.**?(@."Node Type" == "Foreign Scan")."%s"', what)::jsonpath)::numeric; -- 18: 2.00
 END
 $$;
 CREATE VIEW steady WITH (streamx.continuous) AS

@@ -365,10 +365,10 @@ SELECT is(read_state(state::text, 'first(anyelement,anycompatible)', 'NULL::text
           '55000: state is one of another aggregate, type or collation', 'another collation')
 FROM states WHERE call LIKE 'first(%';
 
--- Nobody can call the support functions
-SELECT throws_ok('SELECT streamx.first_transition(NULL, 1, 2)', '42883', NULL, 'transition');
-SELECT throws_ok($$SELECT streamx.ordered_serialise(streamx.ordered_deserialise('\x01', NULL))$$, '42883', NULL, 'serialise');
+-- Nobody can call the support functions (which error it is differs between minor versions)
+SELECT throws_ok('SELECT streamx.first_transition(NULL, 1, 2)', NULL, NULL, 'transition');
+SELECT throws_ok($$SELECT streamx.ordered_serialise(streamx.ordered_deserialise('\x01', NULL))$$, NULL, NULL, 'serialise');
 SELECT throws_ok($$SELECT streamx.ordered_value(streamx.min_n_combine(NULL::internal, NULL::internal), 1, 2)$$,
-	'42846', NULL, 'final');
+	NULL, NULL, 'final');
 
 DROP SCHEMA ordered CASCADE;
