@@ -115,7 +115,7 @@ CREATE OPERATOR desk.= (FUNCTION = desk.sabotage, LEFTARG = int, RIGHTARG = int)
 CREATE OPERATOR desk.= (FUNCTION = desk.sabotage, LEFTARG = bigint, RIGHTARG = bigint);
 CREATE OPERATOR desk.= (FUNCTION = desk.sabotage, LEFTARG = text, RIGHTARG = text);
 CREATE OPERATOR desk.= (FUNCTION = desk.sabotage, LEFTARG = oid, RIGHTARG = oid);
-CREATE FUNCTION desk.tumble_slice(timestamptz, interval, timestamptz) RETURNS timestamptz LANGUAGE sql IMMUTABLE AS 'SELECT NULL::timestamptz';
+CREATE FUNCTION desk.window_slice(timestamptz, text, interval, interval, timestamptz, text) RETURNS timestamptz LANGUAGE sql IMMUTABLE AS 'SELECT NULL::timestamptz';
 CREATE TABLE desk.streams (stream regclass);
 CREATE TABLE desk.views (view regclass);
 RESET ROLE;
