@@ -52,6 +52,7 @@
 #include "utils/syscache.h"
 #include "utils/typcache.h"
 
+#include "aggregate/datum_type.h"
 #include "aggregate/sketch.h"
 
 #define MOST_K 1000
@@ -387,28 +388,6 @@ merge_frequencies(Frequencies *frequencies, const Frequencies *more)
 
 /* Reading and writing */
 
-/*
- * Send and receive functions convert text between the encodings of server and
- * client.  Sketches are always in the server's; returns the client's, to be
- * restored.
- */
-static int
-begin_server_encoding(void)
-{
-	int client = pg_get_client_encoding();
-
-	if (client != GetDatabaseEncoding())
-		SetClientEncoding(GetDatabaseEncoding());
-	return client;
-}
-
-static void
-end_server_encoding(int client)
-{
-	if (client != GetDatabaseEncoding())
-		SetClientEncoding(client);
-}
-
 static void
 write_string(StringInfo sketch, const char *string)
 {
@@ -529,14 +508,14 @@ read_contents(SxSketchReader *reader, MemoryContext context)
 		sx_sketch_refuse(reader, "Its k is 0.");
 	frequencies->rows = sx_sketch_read_number(reader, PG_INT64_MAX);
 	frequencies->offset = sx_sketch_read_number(reader, PG_INT64_MAX);
-	client = begin_server_encoding();
+	client = sx_datum_wire_begin();
 	PG_TRY();
 	{
 		read_counters(reader, frequencies);
 	}
 	PG_FINALLY();
 	{
-		end_server_encoding(client);
+		sx_datum_wire_end(client);
 	}
 	PG_END_TRY();
 	check_counts(reader, frequencies);
@@ -597,7 +576,7 @@ list_entries(const Frequencies *frequencies, int *nentries, int64 *offset)
 {
 	const Counter *counters = sort_and_cut(frequencies, nentries, offset);
 	Entry *entries = palloc(Max(*nentries, 1) * sizeof(Entry));
-	int client = begin_server_encoding();
+	int client = sx_datum_wire_begin();
 
 	for (int i = 0; i < *nentries; i++)
 		entries[i].counter = &counters[i];
@@ -607,7 +586,7 @@ list_entries(const Frequencies *frequencies, int *nentries, int64 *offset)
 	}
 	PG_FINALLY();
 	{
-		end_server_encoding(client);
+		sx_datum_wire_end(client);
 	}
 	PG_END_TRY();
 	qsort(entries, *nentries, sizeof(Entry), compare_entries);

@@ -54,6 +54,32 @@ sx_derive_time(const SxDefinition *definition)
 										  COERCE_IMPLICIT_CAST, -1);
 }
 
+List *
+sx_derive_targets(const SxDefinition *definition, const Query *original, SxDeriveMutator mutator,
+				  void *context)
+{
+	List *targets = NIL;
+	ListCell *lc;
+
+	foreach (lc, definition->query->targetList)
+	{
+		TargetEntry *entry = flatCopyTargetEntry(lfirst(lc));
+		bool is_sorted =
+			get_sortgroupref_clause_noerr(entry->ressortgroupref, original->sortClause) != NULL;
+
+		if (entry->resjunk && !is_sorted)
+			continue;
+		entry->expr = (Expr *) mutator((Node *) entry->expr, context);
+		entry->resno = list_length(targets) + 1;
+		if (!is_sorted)
+			entry->ressortgroupref = 0;
+		entry->resorigtbl = InvalidOid;
+		entry->resorigcol = 0;
+		targets = lappend(targets, entry);
+	}
+	return targets;
+}
+
 /* A constant of the window's call, or NULL of its type. */
 static Expr *
 constant(const Const *given, Oid type)
@@ -172,16 +198,10 @@ regrouped(Grouping *grouping)
 static void
 skip_timeless_rows(Query *query, const SxDefinition *definition)
 {
-	NullTest *test;
-
 	if (definition->stream->event_time != 0 || definition->window.kind == SX_WINDOW_GLOBAL ||
 		definition->window.kind == SX_WINDOW_TUMBLE)
 		return;
-	test = makeNode(NullTest);
-	test->arg = slice(definition);
-	test->nulltesttype = IS_NOT_NULL;
-	test->location = -1;
-	sx_add_condition(query, (Expr *) test);
+	sx_add_condition(query, sx_not_null(slice(definition)));
 }
 
 Query *

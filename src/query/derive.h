@@ -40,6 +40,13 @@ extern Query *sx_derive_visible(const SxDefinition *definition, Oid source, cons
 /* The window's time: the column, of a date as a timestamp. */
 extern Expr *sx_derive_time(const SxDefinition *definition);
 
+/* What an expression of the user's becomes in another query. */
+typedef Node *(*SxDeriveMutator)(Node *node, void *context);
+
+/* The user's columns, and what he sorts by, numbered, in another query; only those keep a sort reference. */
+extern List *sx_derive_targets(const SxDefinition *definition, const Query *original,
+							   SxDeriveMutator mutator, void *context);
+
 /* Type of slice_start: timestamptz or timestamp. */
 extern Oid sx_derive_slice_type(const SxDefinition *definition);
 

@@ -168,7 +168,6 @@ static Base
 make_base(const SxDefinition *definition)
 {
 	Base base = {.definition = definition, .query = copyObject(definition->query)};
-	NullTest *test = makeNode(NullTest);
 	ListCell *lc;
 
 	foreach (lc, definition->keys)
@@ -178,10 +177,7 @@ make_base(const SxDefinition *definition)
 	(void) collect((Node *) definition->query->targetList, &base);
 	(void) collect(definition->query->havingQual, &base);
 
-	test->arg = sx_derive_time(definition);
-	test->nulltesttype = IS_NOT_NULL;
-	test->location = -1;
-	sx_add_condition(base.query, (Expr *) test);
+	sx_add_condition(base.query, sx_not_null(sx_derive_time(definition)));
 	base.query->targetList = base.targets;
 	base.query->groupClause = NIL;
 	base.query->havingQual = NULL;
@@ -224,8 +220,9 @@ islands(Base *base)
 
 /* Columns of the base, in the outermost query; keys and window by what they have become. */
 static Node *
-outer_mutator(Node *node, Base *base)
+outer_mutator(Node *node, void *arg)
 {
+	Base *base = arg;
 	ListCell *lc;
 
 	if (node == NULL)
@@ -241,37 +238,31 @@ outer_mutator(Node *node, Base *base)
 									exprTypmod((Node *) entry->expr),
 									exprCollation((Node *) entry->expr), 0);
 	}
-	return expression_tree_mutator(node, outer_mutator, (void *) base);
+	return expression_tree_mutator(node, outer_mutator, arg);
 }
 
 /* The user's columns, what he sorts by, then the groups of the frame. */
 static List *
 outer_targets(Base *base, const Query *original, List *frame)
 {
-	List *targets = NIL;
+	List *targets = sx_derive_targets(base->definition, original, outer_mutator, base);
 	ListCell *lc;
 
-	foreach (lc, base->definition->query->targetList)
+	foreach (lc, targets)
 	{
-		TargetEntry *entry = flatCopyTargetEntry(lfirst(lc));
-		bool is_sorted =
-			get_sortgroupref_clause_noerr(entry->ressortgroupref, original->sortClause) != NULL;
+		TargetEntry *entry = lfirst(lc);
 
-		if (entry->resjunk && !is_sorted)
-			continue;
-		entry->expr = (Expr *) outer_mutator((Node *) entry->expr, base);
-		entry->ressortgroupref = is_sorted ? entry->ressortgroupref + SORT_REF_OFFSET : 0;
-		targets = lappend(targets, entry);
+		if (entry->ressortgroupref != 0)
+			entry->ressortgroupref += SORT_REF_OFFSET;
 	}
 	for_each_from(lc, frame, 1)
 	{
 		TargetEntry *entry = lfirst(lc);
 
 		Assert(entry->resjunk);
+		entry->resno = list_length(targets) + 1;
 		targets = lappend(targets, entry);
 	}
-	foreach (lc, targets)
-		((TargetEntry *) lfirst(lc))->resno = foreach_current_index(lc) + 1;
 	return targets;
 }
 

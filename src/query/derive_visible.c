@@ -37,7 +37,7 @@ typedef struct VisibleContext
 	Relation source;
 } VisibleContext;
 
-static Node *visible_mutator(Node *node, VisibleContext *context);
+static Node *visible_mutator(Node *node, void *arg);
 
 /* A column of the visible query's only relation. */
 static Var *
@@ -156,8 +156,9 @@ state_of(VisibleContext *context, Aggref *aggref)
 
 /* Replace group expressions and aggregates by what is stored of them. */
 static Node *
-visible_mutator(Node *node, VisibleContext *context)
+visible_mutator(Node *node, void *arg)
 {
+	VisibleContext *context = arg;
 	const SxDefinition *definition = context->definition;
 	ListCell *lc;
 
@@ -174,33 +175,7 @@ visible_mutator(Node *node, VisibleContext *context)
 		return state_of(context, (Aggref *) node);
 	if (IsA(node, Var))
 		elog(ERROR, "column %d is not among the view's keys", ((Var *) node)->varattno);
-	return expression_tree_mutator(node, visible_mutator, (void *) context);
-}
-
-/* The user's columns, and what he sorts by. */
-static List *
-visible_targets(VisibleContext *context, const Query *original)
-{
-	List *targets = NIL;
-	ListCell *lc;
-
-	foreach (lc, context->definition->query->targetList)
-	{
-		TargetEntry *entry = flatCopyTargetEntry(lfirst(lc));
-		bool is_sorted =
-			get_sortgroupref_clause_noerr(entry->ressortgroupref, original->sortClause) != NULL;
-
-		if (entry->resjunk && !is_sorted)
-			continue;
-		entry->expr = (Expr *) visible_mutator((Node *) entry->expr, context);
-		entry->resno = list_length(targets) + 1;
-		if (!is_sorted)
-			entry->ressortgroupref = 0;
-		entry->resorigtbl = InvalidOid;
-		entry->resorigcol = 0;
-		targets = lappend(targets, entry);
-	}
-	return targets;
+	return expression_tree_mutator(node, visible_mutator, arg);
 }
 
 /* (SELECT removed_through FROM streamx_internal.removal WHERE state = …) */
@@ -259,7 +234,7 @@ sx_derive_visible(const SxDefinition *definition, Oid source_relid, const Query 
 	ref->rtindex = item->p_rtindex;
 	query->jointree =
 		makeFromExpr(list_make1(ref), visible_mutator(definition->query->havingQual, &context));
-	query->targetList = visible_targets(&context, original);
+	query->targetList = sx_derive_targets(definition, original, visible_mutator, &context);
 	query->sortClause = copyObject(original->sortClause);
 	if (OidIsValid(retained_state))
 		hide_removed(query, &context, retained_state);

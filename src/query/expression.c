@@ -85,6 +85,17 @@ sx_group_clause(Expr *expr, Index ref)
 	return clause;
 }
 
+Expr *
+sx_not_null(Expr *arg)
+{
+	NullTest *test = makeNode(NullTest);
+
+	test->arg = arg;
+	test->nulltesttype = IS_NOT_NULL;
+	test->location = -1;
+	return (Expr *) test;
+}
+
 void
 sx_add_condition(Query *query, Expr *condition)
 {

@@ -28,6 +28,9 @@ extern Const *sx_interval_const(int64 us);
 /* GROUP BY an expression: the clause with its type's operators. */
 extern SortGroupClause *sx_group_clause(Expr *expr, Index ref);
 
+/* arg IS NOT NULL */
+extern Expr *sx_not_null(Expr *arg);
+
 /* AND a condition to a query's WHERE. */
 extern void sx_add_condition(Query *query, Expr *condition);
 

@@ -45,9 +45,8 @@ extern int sx_late_record(const SxView *view, const SxReader *reader, const SxBa
 						  const SxRows *rows, bool counted);
 
 /*
- * Judge a session view's rows that are too old by themselves, in their order:
- * merge those that belong to a session which still takes rows, record the
- * others.  *late: how many those were; *groups: sessions written.
+ * Judge a session view's rows that are too old by themselves: merge those that
+ * belong to a session which still takes rows, record the others.  *late: how many those were; *groups: sessions written.
  */
 extern void sx_late_sessions(const SxView *view, const SxReader *reader, const SxBatch *batch,
 							 const SxRows *rows, int *late, int64 *groups);

@@ -19,7 +19,6 @@
 #include "compat.h"
 
 #include "access/tupdesc.h"
-#include "catalog/pg_type.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
 #include "nodes/primnodes.h"
@@ -139,33 +138,15 @@ widen(MergeReceiver *merge, TupleTableSlot *delta)
 	return ExecStoreVirtualTuple(widened);
 }
 
-/* A plan whose columns are not the state table's would be merged into garbage. */
 static void
 merge_startup(DestReceiver *dest, int operation, TupleDesc desc)
 {
 	MergeReceiver *merge = (MergeReceiver *) dest;
-	TupleDesc stored = sx_state_descriptor(merge->state);
 
 	if (merge->has_from_window)
 		desc = add_from_window(merge, desc);
+	sx_state_check_delta(merge->state, desc, merge->aggregates, 0);
 	merge->desc = desc;
-	if (desc->natts != stored->natts)
-		elog(ERROR, "delta of continuous view \"%s\" has %d columns instead of %d",
-			 merge->view->name, desc->natts, stored->natts);
-	for (int i = 0; i < desc->natts; i++)
-	{
-		Oid expected = TupleDescAttr(stored, i)->atttypid;
-		Oid found = TupleDescAttr(desc, i)->atttypid;
-		bool is_serialised = expected == sx_state_type_oid();
-
-		if (i >= merge->nkeys &&
-			expected != sx_aggregate_stored_type(merge->aggregates[i - merge->nkeys]))
-			elog(ERROR, "state column %d of continuous view \"%s\" has type %u", i + 1,
-				 merge->view->name, expected);
-		if (found != expected && !(is_serialised && found == BYTEAOID))
-			elog(ERROR, "column %d of the delta of continuous view \"%s\" has type %u, not %u",
-				 i + 1, merge->view->name, found, expected);
-	}
 }
 
 static bool

@@ -216,33 +216,14 @@ session_startup(DestReceiver *dest, int operation, TupleDesc desc)
 		MakeSingleTupleTableSlot(sx_state_descriptor(receiver->state), &TTSOpsMinimalTuple);
 }
 
-/* A plan whose columns are not the state table's would be merged into garbage. */
+/* Rows too old by themselves bring their place as well. */
 static void
 check_columns(const SessionReceiver *receiver, TupleDesc desc)
 {
-	TupleDesc stored = sx_state_descriptor(receiver->state);
-	const char *view = receiver->view->name;
-	int expected_natts = stored->natts + (receiver->is_old ? 1 : 0);
-
-	if (desc->natts != expected_natts)
-		elog(ERROR, "delta of continuous view \"%s\" has %d columns instead of %d", view,
-			 desc->natts, expected_natts);
-	if (receiver->is_old && TupleDescAttr(desc, stored->natts)->atttypid != TIDOID)
-		elog(ERROR, "rows of continuous view \"%s\" do not end with their place", view);
-	for (int i = 0; i < stored->natts; i++)
-	{
-		Oid expected = TupleDescAttr(stored, i)->atttypid;
-		Oid found = TupleDescAttr(desc, i)->atttypid;
-		bool is_serialised = expected == sx_state_type_oid();
-
-		if (i >= receiver->nleading &&
-			expected != sx_aggregate_stored_type(receiver->aggregates[i - receiver->nleading]))
-			elog(ERROR, "state column %d of continuous view \"%s\" has type %u", i + 1, view,
-				 expected);
-		if (found != expected && !(is_serialised && found == BYTEAOID))
-			elog(ERROR, "column %d of the delta of continuous view \"%s\" has type %u, not %u",
-				 i + 1, view, found, expected);
-	}
+	sx_state_check_delta(receiver->state, desc, receiver->aggregates, receiver->is_old ? 1 : 0);
+	if (receiver->is_old && TupleDescAttr(desc, desc->natts - 1)->atttypid != TIDOID)
+		elog(ERROR, "rows of continuous view \"%s\" do not end with their place",
+			 receiver->view->name);
 }
 
 static bool

@@ -19,6 +19,7 @@
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/pg_am.h"
+#include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "utils/lsyscache.h"
@@ -104,6 +105,31 @@ TupleDesc
 sx_state_descriptor(const SxState *state)
 {
 	return RelationGetDescr(state->table);
+}
+
+void
+sx_state_check_delta(const SxState *state, TupleDesc delta, SxAggregate *const *aggregates,
+					 int nextra)
+{
+	TupleDesc stored = RelationGetDescr(state->table);
+
+	if (delta->natts != stored->natts + nextra)
+		elog(ERROR, "delta of continuous view \"%s\" has %d columns instead of %d",
+			 state->view_name, delta->natts, stored->natts + nextra);
+	for (int i = 0; i < stored->natts; i++)
+	{
+		Oid expected = TupleDescAttr(stored, i)->atttypid;
+		Oid found = TupleDescAttr(delta, i)->atttypid;
+		bool is_serialised = expected == sx_state_type_oid();
+
+		if (i >= state->nleading &&
+			expected != sx_aggregate_stored_type(aggregates[i - state->nleading]))
+			elog(ERROR, "state column %d of continuous view \"%s\" has type %u", i + 1,
+				 state->view_name, expected);
+		if (found != expected && !(is_serialised && found == BYTEAOID))
+			elog(ERROR, "column %d of the delta of continuous view \"%s\" has type %u, not %u",
+				 i + 1, state->view_name, found, expected);
+	}
 }
 
 TupleTableSlot *

@@ -8,6 +8,7 @@
 
 #include "compat.h"
 
+#include "aggregate/transition.h"
 #include "executor/tuptable.h"
 #include "query/view.h"
 
@@ -21,6 +22,13 @@ extern SxState *sx_state_open(const SxView *view);
 
 /* The state table's columns. */
 extern TupleDesc sx_state_descriptor(const SxState *state);
+
+/*
+ * An ERROR unless a delta has the state table's columns, then nextra others: it
+ * would be merged into garbage.  States may be serialised as bytea.
+ */
+extern void sx_state_check_delta(const SxState *state, TupleDesc delta,
+								 SxAggregate *const *aggregates, int nextra);
 
 /*
  * Find the group with the keys (and slice) in the first columns of values.
