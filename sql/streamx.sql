@@ -23,13 +23,13 @@ CREATE FUNCTION streamx.state_in(cstring) RETURNS streamx.state
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_state_in';
 COMMENT ON FUNCTION streamx.state_in(cstring) IS 'I/O: for superusers only, who restore dumps';
 CREATE FUNCTION streamx.state_out(streamx.state) RETURNS cstring
-    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_state_out';
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_bytes_out';
 COMMENT ON FUNCTION streamx.state_out(streamx.state) IS 'I/O';
 CREATE FUNCTION streamx.state_recv(internal) RETURNS streamx.state
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_state_recv';
 COMMENT ON FUNCTION streamx.state_recv(internal) IS 'I/O: for superusers only, who restore dumps';
 CREATE FUNCTION streamx.state_send(streamx.state) RETURNS bytea
-    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_state_send';
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_bytes_send';
 COMMENT ON FUNCTION streamx.state_send(streamx.state) IS 'I/O';
 CREATE TYPE streamx.state (
     INPUT = streamx.state_in, OUTPUT = streamx.state_out,
@@ -580,13 +580,13 @@ CREATE FUNCTION streamx.distinct_in(cstring) RETURNS @extschema@.distinct_sketch
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_distinct_in';
 COMMENT ON FUNCTION streamx.distinct_in(cstring) IS 'I/O';
 CREATE FUNCTION streamx.distinct_out(@extschema@.distinct_sketch) RETURNS cstring
-    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_sketch_out';
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_bytes_out';
 COMMENT ON FUNCTION streamx.distinct_out(@extschema@.distinct_sketch) IS 'I/O';
 CREATE FUNCTION streamx.distinct_recv(internal) RETURNS @extschema@.distinct_sketch
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_distinct_recv';
 COMMENT ON FUNCTION streamx.distinct_recv(internal) IS 'I/O';
 CREATE FUNCTION streamx.distinct_send(@extschema@.distinct_sketch) RETURNS bytea
-    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_sketch_send';
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_bytes_send';
 COMMENT ON FUNCTION streamx.distinct_send(@extschema@.distinct_sketch) IS 'I/O';
 CREATE TYPE @extschema@.distinct_sketch (
     INPUT = streamx.distinct_in, OUTPUT = streamx.distinct_out,
@@ -658,13 +658,13 @@ CREATE FUNCTION streamx.quantile_in(cstring) RETURNS @extschema@.quantile_sketch
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_quantile_in';
 COMMENT ON FUNCTION streamx.quantile_in(cstring) IS 'I/O';
 CREATE FUNCTION streamx.quantile_out(@extschema@.quantile_sketch) RETURNS cstring
-    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_sketch_out';
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_bytes_out';
 COMMENT ON FUNCTION streamx.quantile_out(@extschema@.quantile_sketch) IS 'I/O';
 CREATE FUNCTION streamx.quantile_recv(internal) RETURNS @extschema@.quantile_sketch
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_quantile_recv';
 COMMENT ON FUNCTION streamx.quantile_recv(internal) IS 'I/O';
 CREATE FUNCTION streamx.quantile_send(@extschema@.quantile_sketch) RETURNS bytea
-    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_sketch_send';
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_bytes_send';
 COMMENT ON FUNCTION streamx.quantile_send(@extschema@.quantile_sketch) IS 'I/O';
 CREATE TYPE @extschema@.quantile_sketch (
     INPUT = streamx.quantile_in, OUTPUT = streamx.quantile_out,
@@ -765,13 +765,13 @@ CREATE FUNCTION streamx.top_k_in(cstring) RETURNS @extschema@.top_k_sketch
     LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_top_k_in';
 COMMENT ON FUNCTION streamx.top_k_in(cstring) IS 'I/O';
 CREATE FUNCTION streamx.top_k_out(@extschema@.top_k_sketch) RETURNS cstring
-    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_sketch_out';
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_bytes_out';
 COMMENT ON FUNCTION streamx.top_k_out(@extschema@.top_k_sketch) IS 'I/O';
 CREATE FUNCTION streamx.top_k_recv(internal) RETURNS @extschema@.top_k_sketch
     LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_top_k_recv';
 COMMENT ON FUNCTION streamx.top_k_recv(internal) IS 'I/O';
 CREATE FUNCTION streamx.top_k_send(@extschema@.top_k_sketch) RETURNS bytea
-    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_sketch_send';
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_bytes_send';
 COMMENT ON FUNCTION streamx.top_k_send(@extschema@.top_k_sketch) IS 'I/O';
 CREATE TYPE @extschema@.top_k_sketch (
     INPUT = streamx.top_k_in, OUTPUT = streamx.top_k_out,

@@ -12,9 +12,6 @@
 
 #define SKETCH_VERSION 1
 
-PG_FUNCTION_INFO_V1(streamx_sketch_out);
-PG_FUNCTION_INFO_V1(streamx_sketch_send);
-
 /* Reading */
 
 static void
@@ -175,25 +172,6 @@ sx_sketch_cast(const SxSketchKind *kind, FunctionCallInfo fcinfo)
 	Datum bytes = PointerGetDatum(PG_GETARG_BYTEA_P(0));
 
 	return check(kind, bytes, ERRCODE_INVALID_BINARY_REPRESENTATION);
-}
-
-/* Always in hexadecimal, whatever bytea_output says. */
-Datum
-streamx_sketch_out(PG_FUNCTION_ARGS)
-{
-	bytea *sketch = PG_GETARG_BYTEA_PP(0);
-	Size length = VARSIZE_ANY_EXHDR(sketch);
-	char *result = palloc(2 + 2 * length + 1);
-
-	strcpy(result, "\\x");
-	result[2 + hex_encode(VARDATA_ANY(sketch), length, result + 2)] = '\0';
-	PG_RETURN_CSTRING(result);
-}
-
-Datum
-streamx_sketch_send(PG_FUNCTION_ARGS)
-{
-	return DirectFunctionCall1(byteasend, PG_GETARG_DATUM(0));
 }
 
 MemoryContext

@@ -26,8 +26,8 @@
 
 PGDLLEXPORT Datum streamx_state_in(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum streamx_state_recv(PG_FUNCTION_ARGS);
-PGDLLEXPORT Datum streamx_state_out(PG_FUNCTION_ARGS);
-PGDLLEXPORT Datum streamx_state_send(PG_FUNCTION_ARGS);
+PGDLLEXPORT Datum streamx_bytes_out(PG_FUNCTION_ARGS);
+PGDLLEXPORT Datum streamx_bytes_send(PG_FUNCTION_ARGS);
 
 #define STATE_FORMAT 1
 
@@ -191,10 +191,10 @@ streamx_state_recv(PG_FUNCTION_ARGS)
 	return require_header(DatumGetByteaP(DirectFunctionCall1(bytearecv, PG_GETARG_DATUM(0))));
 }
 
-/* Always in hexadecimal, whatever bytea_output says. */
-PG_FUNCTION_INFO_V1(streamx_state_out);
+/* Of sketches, too: always in hexadecimal, whatever bytea_output says. */
+PG_FUNCTION_INFO_V1(streamx_bytes_out);
 Datum
-streamx_state_out(PG_FUNCTION_ARGS)
+streamx_bytes_out(PG_FUNCTION_ARGS)
 {
 	bytea *state = PG_GETARG_BYTEA_PP(0);
 	Size length = VARSIZE_ANY_EXHDR(state);
@@ -205,9 +205,9 @@ streamx_state_out(PG_FUNCTION_ARGS)
 	PG_RETURN_CSTRING(result);
 }
 
-PG_FUNCTION_INFO_V1(streamx_state_send);
+PG_FUNCTION_INFO_V1(streamx_bytes_send);
 Datum
-streamx_state_send(PG_FUNCTION_ARGS)
+streamx_bytes_send(PG_FUNCTION_ARGS)
 {
 	return DirectFunctionCall1(byteasend, PG_GETARG_DATUM(0));
 }
