@@ -929,6 +929,13 @@ CREATE FUNCTION streamx.decode(stream regclass, message bytea) RETURNS jsonb
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'streamx_decode';
 COMMENT ON FUNCTION streamx.decode(regclass, bytea) IS 'what a message would become as a row of a stream, or the error that makes it a dead letter';
 
+-- Order ------------------------------------------------------------------------
+-- (aggregate/image.c)
+
+CREATE FUNCTION streamx.image(value anyelement) RETURNS bytea
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_image';
+COMMENT ON FUNCTION streamx.image(anyelement) IS 'bytes that differ for values that can be told apart, equal ones (1.0 and 1.00) too; their order is always the same and means nothing';
+
 -- Proof ----------------------------------------------------------------------
 -- (query/verify.c)
 
