@@ -8,23 +8,20 @@
  */
 #include "compat.h"
 
-#include "access/nbtree.h"
-#include "catalog/pg_type.h"
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/typcache.h"
 
 #include "aggregate/datum_type.h"
+#include "aggregate/image.h"
 
-static bool equal_is_same(const TypeCacheEntry *entry, Oid collation);
 static bool has_same_bytes(Datum left, Datum right);
 static int compare_sent(SxDatumType *type, Datum left, Datum right);
 
 void
 sx_datum_type_open(SxDatumType *type, Oid oid, Oid collation, MemoryContext context)
 {
-	const TypeCacheEntry *entry =
-		lookup_type_cache(oid, TYPECACHE_LT_OPR | TYPECACHE_BTREE_OPFAMILY);
+	const TypeCacheEntry *entry = lookup_type_cache(oid, TYPECACHE_LT_OPR);
 
 	memset(type, 0, sizeof(*type));
 	type->oid = oid;
@@ -43,19 +40,7 @@ sx_datum_type_open(SxDatumType *type, Oid oid, Oid collation, MemoryContext cont
 	type->sort.ssup_cxt = context;
 	type->sort.ssup_collation = type->collation;
 	PrepareSortSupportFromOrderingOp(entry->lt_opr, &type->sort);
-	type->equal_is_same = equal_is_same(entry, type->collation);
-}
-
-/* What btree's deduplication asks.  (It need not care for the padding of bpchar.) */
-static bool
-equal_is_same(const TypeCacheEntry *entry, Oid collation)
-{
-	Oid function = get_opfamily_proc(entry->btree_opf, entry->btree_opintype, entry->btree_opintype,
-									 BTEQUALIMAGE_PROC);
-
-	return OidIsValid(function) && entry->btree_opintype != BPCHAROID &&
-		   DatumGetBool(
-			   OidFunctionCall1Coll(function, collation, ObjectIdGetDatum(entry->btree_opintype)));
+	type->equal_is_same = sx_image_follows_equality(oid, type->collation);
 }
 
 int

@@ -15,7 +15,6 @@
 #include "compat.h"
 
 #include "access/htup_details.h"
-#include "access/nbtree.h"
 #include "commands/explain.h"
 #include "common/int.h"
 #include "executor/executor.h"
@@ -36,6 +35,7 @@
 #include SX_EXPLAIN_FORMAT_H
 #include SX_EXPLAIN_STATE_H
 
+#include "aggregate/image.h"
 #include "query/compose.h"
 #include "query/retention.h"
 #include "query/run.h"
@@ -399,7 +399,7 @@ open_key(WindowsScan *scan, TupleDesc desc)
 
 /*
  * Whether equal keys may have different bytes, as 1.0 and 1.00: then a window
- * shows those of its own first row.  nbtree asks the same before it deduplicates.
+ * shows those of its own first row.
  */
 static bool
 has_varying_keys(TupleDesc desc, int nkeys)
@@ -407,13 +407,8 @@ has_varying_keys(TupleDesc desc, int nkeys)
 	for (int i = 0; i < nkeys; i++)
 	{
 		Form_pg_attribute column = TupleDescAttr(desc, i);
-		TypeCacheEntry *type = lookup_type_cache(column->atttypid, TYPECACHE_BTREE_OPFAMILY);
-		Oid function = get_opfamily_proc(type->btree_opf, type->btree_opintype,
-										 type->btree_opintype, BTEQUALIMAGE_PROC);
 
-		if (!OidIsValid(function) ||
-			!DatumGetBool(OidFunctionCall1Coll(function, column->attcollation,
-											   ObjectIdGetDatum(type->btree_opintype))))
+		if (!sx_image_follows_equality(column->atttypid, column->attcollation))
 			return true;
 	}
 	return false;
