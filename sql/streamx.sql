@@ -930,11 +930,19 @@ CREATE FUNCTION streamx.decode(stream regclass, message bytea) RETURNS jsonb
 COMMENT ON FUNCTION streamx.decode(regclass, bytea) IS 'what a message would become as a row of a stream, or the error that makes it a dead letter';
 
 -- Order ------------------------------------------------------------------------
--- (aggregate/image.c)
+-- (aggregate/image.c, batch/scan_place.c)
 
 CREATE FUNCTION streamx.image(value anyelement) RETURNS bytea
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_image';
 COMMENT ON FUNCTION streamx.image(anyelement) IS 'bytes that differ for values that can be told apart, equal ones (1.0 and 1.00) too; their order is always the same and means nothing';
+
+-- What views ask of their stream's rows, to take them in the order in which they arrived.
+CREATE FUNCTION streamx.arrival_partition(stream_row tid) RETURNS int
+    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'streamx_arrival_partition';
+COMMENT ON FUNCTION streamx.arrival_partition(tid) IS 'the partition that a stream''s row came from, while a batch or streamx.verify runs; otherwise NULL';
+CREATE FUNCTION streamx.arrival_offset(stream_row tid) RETURNS bigint
+    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'streamx_arrival_offset';
+COMMENT ON FUNCTION streamx.arrival_offset(tid) IS 'the offset that a stream''s row came from, while a batch or streamx.verify runs; otherwise NULL';
 
 -- Proof ----------------------------------------------------------------------
 -- (query/verify.c)

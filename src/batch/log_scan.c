@@ -98,7 +98,8 @@ log_scan_next(SxScan *scan)
 			continue;
 		deform_row(state);
 		sx_scan_store(scan, state->values, state->isnull);
-		sx_scan_set_place(scan->slot, state->exclusion);
+		if (scan->input)
+			sx_scan_set_origin(scan, state->exclusion, LOG_PARTITION, state->expected - 1);
 		return scan->slot;
 	}
 }

@@ -21,23 +21,37 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
-/* Line pointers a block of our ctids has; any number that fits an offset. */
-#define PLACES_PER_BLOCK 1024
-
-/* Input for the marked scan that starts next. */
-static const SxScanInput *given_input = NULL;
+/* The innermost one. */
+static SxScanRun *running = NULL;
 
 static int mark_plan(Plan *plan, List *rtable, Oid stream);
 static int mark_plans(List *plans, List *rtable, Oid stream);
 static int mark_foreign_scan(ForeignScan *scan, List *rtable, Oid stream);
 
-/* ---- marks ---- */
+/* ---- runs ---- */
 
 void
-sx_scan_give(const SxScanInput *input)
+sx_scan_run_begin(SxScanRun *run, const SxScanInput *input)
 {
-	given_input = input;
+	*run = (SxScanRun){.input = input, .outer = running};
+	if (input && input->batch == NULL)
+		sx_scan_find_starts(run);
+	running = run;
 }
+
+void
+sx_scan_run_end(SxScanRun *run)
+{
+	running = run->outer;
+}
+
+const SxScanRun *
+sx_scan_running(void)
+{
+	return running;
+}
+
+/* ---- marks ---- */
 
 int
 sx_scan_mark(PlannedStmt *plan, Oid stream)
@@ -102,18 +116,17 @@ mark_foreign_scan(ForeignScan *scan, List *rtable, Oid stream)
 
 /* ---- callbacks ---- */
 
-/* The input given for this scan, if its plan is marked. */
+/* The input of the run for this scan, if its plan is marked. */
 static const SxScanInput *
 take_input(ForeignScan *plan, Oid relid)
 {
-	const SxScanInput *input = given_input;
-
 	if (intVal(list_nth(plan->fdw_private, SX_PRIVATE_MARK)) == 0)
 		return NULL;
-	if (input == NULL || input->stream != relid)
+	if (running == NULL || running->input == NULL || running->is_taken ||
+		running->input->stream != relid)
 		elog(ERROR, "marked scan of stream %u was given nothing", relid);
-	given_input = NULL;
-	return input;
+	running->is_taken = true;
+	return running->input;
 }
 
 static SxScan *
@@ -131,6 +144,7 @@ make_scan(const SxScanKind *kind, ForeignScanState *node, const SxScanInput *inp
 	scan->node = node;
 	scan->slot = slot;
 	scan->input = input;
+	scan->run = input ? running : NULL;
 	scan->stream = stream;
 	scan->columns = palloc(sizeof(AttrNumber) * Max(list_length(columns), 1));
 	foreach (lc, columns)
@@ -211,46 +225,4 @@ sx_scan_columns(const SxScan *scan)
 	for (i = 0; i < scan->ncolumns; i++)
 		columns = bms_add_member(columns, scan->columns[i]);
 	return columns;
-}
-
-static int
-compare_exclusions(const void *a, const void *b)
-{
-	const SxScanExclusion *left = a;
-	const SxScanExclusion *right = b;
-
-	if (left->partition != right->partition)
-		return left->partition < right->partition ? -1 : 1;
-	return (left->offset > right->offset) - (left->offset < right->offset);
-}
-
-int
-sx_scan_find_exclusion(const SxScanInput *input, int32 partition, int64 offset)
-{
-	SxScanExclusion key = {.partition = partition, .offset = offset};
-	const SxScanExclusion *found;
-
-	if (input->nexclusions == 0)
-		return -1;
-	found = bsearch(&key, input->exclusions, input->nexclusions, sizeof(SxScanExclusion),
-					compare_exclusions);
-	return found ? (int) (found - input->exclusions) : -1;
-}
-
-void
-sx_scan_set_place(TupleTableSlot *slot, int place)
-{
-	if (place < 0)
-		ItemPointerSetInvalid(&slot->tts_tid);
-	else
-		ItemPointerSet(&slot->tts_tid, place / PLACES_PER_BLOCK, place % PLACES_PER_BLOCK + 1);
-}
-
-int
-sx_scan_place_of_ctid(ItemPointer ctid)
-{
-	if (!ItemPointerIsValid(ctid))
-		return -1;
-	return (int) (ItemPointerGetBlockNumber(ctid) * PLACES_PER_BLOCK +
-				  ItemPointerGetOffsetNumber(ctid) - 1);
 }

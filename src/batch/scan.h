@@ -5,8 +5,8 @@
  * A plan made by sx_plan_run (query/run.h) has its one scan of the stream
  * marked: instead of reading the topic it hands out what the caller gives it
  * here, either chosen rows of a micro-batch or exactly the messages that a view accepted.
- * The mark belongs to the plan; the input is handed over by
- * sx_scan_give just before ExecutorStart and taken by BeginForeignScan of the marked scan.
+ * The mark belongs to the plan; the input to the run, in which BeginForeignScan of
+ * the marked scan takes it.
  */
 #ifndef SX_SCAN_H
 #define SX_SCAN_H
@@ -42,22 +42,38 @@ typedef struct SxScanInput
 
 	/*
 	 * or: messages of the topic (or of the log), read again; the ctid of a row that only some
-	 * windows refused encodes its place in exclusions, that of others is invalid
+	 * windows refused encodes its place in exclusions, that of others where it is in the ranges
 	 */
-	const SxScanRange *ranges;
+	const SxScanRange *ranges; /* sorted by partition, first; they do not overlap */
 	int nranges;
 	const SxScanExclusion *exclusions; /* sorted by partition, offset */
 	int nexclusions;
 } SxScanInput;
 
-/* Give the input to the marked scan that starts next (ExecutorStart); NULL takes it back. */
-extern void sx_scan_give(const SxScanInput *input);
+/* One run of a plan, from before ExecutorStart to after ExecutorEnd. */
+typedef struct SxScanRun
+{
+	const SxScanInput *input;
+	bool is_taken;
+	int64 *starts; /* of each range, how many offsets the ones before it have */
+	struct SxScanRun *outer;
+} SxScanRun;
+
+/*
+ * Begin a run whose marked scan is to be given the input (NULL: it has none);
+ * runs nest.  Ending is to be done in PG_FINALLY().
+ */
+extern void sx_scan_run_begin(SxScanRun *run, const SxScanInput *input);
+extern void sx_scan_run_end(SxScanRun *run);
 
 /* Mark the scan of stream in a finished plan; returns how many scans were marked. */
 struct PlannedStmt;
 extern int sx_scan_mark(struct PlannedStmt *plan, Oid stream);
 
-/* The place that a marked scan put into a ctid; -1: none. */
+/*
+ * The place that a marked scan put into a ctid: in the rows of a batch, or in
+ * exclusions; -1: none.
+ */
 extern int sx_scan_place_of_ctid(ItemPointer ctid);
 
 #endif

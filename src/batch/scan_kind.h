@@ -46,6 +46,7 @@ struct SxScan
 	ForeignScanState *node;
 	TupleTableSlot *slot;
 	const SxScanInput *input; /* NULL: not marked */
+	const SxScanRun *run;	  /* that of the input */
 	const SxStream *stream;	  /* NULL for an empty micro-batch */
 	int ncolumns;
 	AttrNumber *columns;   /* attnums that are handed out */
@@ -70,8 +71,15 @@ sx_scan_leaves_out(const SxScanInput *input, int exclusion)
 	return exclusion >= 0 && input->exclusions[exclusion].refused_through == DT_NOEND;
 }
 
-/* Put a place (-1: none) into the ctid of the row that is handed out next. */
+/* Put a place in the rows of a batch into the ctid of the row that is handed out. */
 extern void sx_scan_set_place(TupleTableSlot *slot, int place);
+
+/* Of a row read again: its place in exclusions, or if that is -1, where it is in the ranges. */
+extern void sx_scan_set_origin(SxScan *scan, int exclusion, int32 partition, int64 offset);
+
+/* The innermost run, or NULL; and what a run over ranges needs to number their offsets. */
+extern const SxScanRun *sx_scan_running(void);
+extern void sx_scan_find_starts(SxScanRun *run);
 
 /*
  * Hand out a row: copy the needed columns into the slot.  The others stay NULL,

@@ -66,12 +66,12 @@ topic_scan_begin(SxScan *scan)
 	MemoryContextSwitchTo(old);
 }
 
-/* For verify: which windows refused the row. */
+/* For verify: which windows refused the row, and where it came from. */
 static void
-set_place(SxScan *scan, const SxRowOrigin *origin)
+set_origin(SxScan *scan, const SxRowOrigin *origin)
 {
-	sx_scan_set_place(scan->slot,
-					  sx_scan_find_exclusion(scan->input, origin->partition, origin->offset));
+	sx_scan_set_origin(scan, sx_scan_find_exclusion(scan->input, origin->partition, origin->offset),
+					   origin->partition, origin->offset);
 }
 
 static TupleTableSlot *
@@ -96,7 +96,7 @@ topic_scan_next(SxScan *scan)
 			}
 			sx_scan_store(scan, batch->values + first, batch->isnull + first);
 			if (scan->input)
-				set_place(scan, &batch->origin[row]);
+				set_origin(scan, &batch->origin[row]);
 			return scan->slot;
 		}
 		if (!next_chunk(state))

@@ -85,15 +85,23 @@ sx_run(const SxView *view, const char *sql, const SxScanInput *input, DestReceiv
 	CachedPlanSource *source = prepare(sql);
 	CachedPlan *cplan = plan(view, source);
 	QueryDesc *desc;
+	SxScanRun scan_run;
 
 	desc = CreateQueryDesc(linitial_node(PlannedStmt, cplan->stmt_list), sql, GetActiveSnapshot(),
 						   InvalidSnapshot, dest, NULL, NULL, 0);
-	sx_scan_give(input);
-	ExecutorStart(desc, 0);
-	sx_scan_give(NULL);
-	sx_compat_executor_run(desc, ForwardScanDirection, 0);
-	ExecutorFinish(desc);
-	ExecutorEnd(desc);
+	sx_scan_run_begin(&scan_run, input);
+	PG_TRY();
+	{
+		ExecutorStart(desc, 0);
+		sx_compat_executor_run(desc, ForwardScanDirection, 0);
+		ExecutorFinish(desc);
+		ExecutorEnd(desc);
+	}
+	PG_FINALLY();
+	{
+		sx_scan_run_end(&scan_run);
+	}
+	PG_END_TRY();
 	FreeQueryDesc(desc);
 	ReleaseCachedPlan(cplan, CurrentResourceOwner);
 }

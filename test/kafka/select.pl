@@ -125,6 +125,15 @@ END $$;
 END
 shows($node, q{SELECT difference, "row" ->> 'n' FROM streamx.verify('revenue') ORDER BY 1}, "extra|61\nmissing|60",
 	'verify shows what is wrong');
+$node->safe_psql('postgres', <<'END');
+DO $$ BEGIN
+	EXECUTE format('CREATE OR REPLACE VIEW %s AS SELECT sum(coalesce(abs(streamx.arrival_partition(ctid) - part)
+		+ abs(streamx.arrival_offset(ctid) - pos), 1000))::bigint AS total FROM orders',
+		(SELECT definition_view FROM streamx.views WHERE view = 'inverse'::regclass));
+END $$;
+END
+shows($node, q{SELECT "row" ->> 'total' FROM streamx.verify('inverse') WHERE difference = 'missing'}, '0',
+	'it knows where each row came from');
 
 $node->stop;
 $broker->stop;
