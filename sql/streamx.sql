@@ -106,6 +106,9 @@ CREATE TABLE streamx.views (
     delta_view        regclass NOT NULL,
     rows_view         regclass NOT NULL,
     windows           regclass,         -- foreign table that composes windows: hop, cumulate
+    inputs            regclass[] NOT NULL DEFAULT '{}', -- tables of inputs, of aggregates without states
+    input_views       regclass[] NOT NULL DEFAULT '{}', -- beside them: inputs of one micro-batch
+    trial_view        regclass,         -- those aggregates that a row may make fail, row by row
     window_kind       text NOT NULL,    -- 'global', 'tumble', 'hop', 'cumulate', 'session'
     window_size       interval,         -- of a session: the gap
     window_step       interval,         -- slide of hop, step of cumulate
@@ -382,6 +385,19 @@ CREATE FUNCTION streamx.partial(aggregate "any", state anyelement) RETURNS anyel
 COMMENT ON FUNCTION streamx.partial("any", anyelement)
     IS 'marks the aggregates of a delta view whose states are wanted; only for streamx';
 REVOKE EXECUTE ON FUNCTION streamx.partial("any", anyelement) FROM PUBLIC;
+
+-- Input groups ------------------------------------------------------------------
+-- (query/inputs.c) Aggregates that cannot be kept as states are computed from stored inputs, which
+-- have the number of a group.  A row of the state lists its groups: windows and sessions are
+-- combined of several.
+
+CREATE FUNCTION streamx.no_input_group(bigint[]) RETURNS bigint[]
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT $1';
+COMMENT ON FUNCTION streamx.no_input_group(bigint[]) IS 'aggregate support';
+CREATE AGGREGATE streamx.input_groups(*) (
+    SFUNC = streamx.no_input_group, STYPE = bigint[], COMBINEFUNC = pg_catalog.array_cat, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE streamx.input_groups(*) IS 'none: the numbers of input groups are given by streamx where it keeps states';
 
 -- Aggregates by order ---------------------------------------------------------
 -- (aggregate/ordered.c)
@@ -1102,6 +1118,9 @@ CREATE VIEW streamx.stat_views AS
                 ELSE 'catching up' END AS state,
            p.lag, p.watermark,
            a.rows, a.late_rows, a.partly_late_rows, a.rows_in_no_window, a.dead_letters,
+           pg_catalog.pg_total_relation_size(v.state) AS state_size,
+           (SELECT COALESCE(pg_catalog.sum(pg_catalog.pg_total_relation_size(i)), 0)::bigint
+            FROM pg_catalog.unnest(v.inputs) i) AS inputs_size,
            t.last_batch_time,
            CASE WHEN a.last_error_time OPERATOR(pg_catalog.>=) t.last_error_time
                   OR t.last_error_time IS NULL
@@ -1132,6 +1151,8 @@ CREATE VIEW streamx.stat_views AS
 COMMENT ON VIEW streamx.stat_views IS 'how far each continuous view is, what it refused, and its last error';
 COMMENT ON COLUMN streamx.stat_views.lag IS 'of all partitions together; NULL while one is unknown, or without a topic';
 COMMENT ON COLUMN streamx.stat_views.rows IS 'rows that came in time for some window, before WHERE; those of partly_late_rows, too';
+COMMENT ON COLUMN streamx.stat_views.state_size IS 'bytes of the state, indexes included, on disk';
+COMMENT ON COLUMN streamx.stat_views.inputs_size IS 'bytes of stored inputs, of aggregates with DISTINCT or ORDER BY and those that cannot be combined';
 COMMENT ON COLUMN streamx.stat_views.late_rows IS 'rows that were refused by all of their windows';
 COMMENT ON COLUMN streamx.stat_views.partly_late_rows IS 'rows that were refused by some windows and count in later ones';
 COMMENT ON COLUMN streamx.stat_views.rows_in_no_window IS 'rows between the windows of a hop whose slide is longer than its size, before WHERE: neither late nor counted';

@@ -17,6 +17,7 @@
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
+#include "utils/array.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/rel.h"
@@ -30,7 +31,9 @@ PG_FUNCTION_INFO_V1(streamx_adopt_stream);
 PG_FUNCTION_INFO_V1(streamx_adopt_view);
 
 static HeapTuple new_row(FunctionCallInfo fcinfo);
+static Datum column(FunctionCallInfo fcinfo, HeapTuple row, const char *name, bool *is_null);
 static Oid relation_column(FunctionCallInfo fcinfo, HeapTuple row, const char *name);
+static void adopt_all(Datum relations, Oid owner);
 static void adopt(Oid relation, Oid owner);
 
 /* The header of every dump switches all of these off. */
@@ -66,8 +69,9 @@ streamx_adopt_stream(PG_FUNCTION_ARGS)
 Datum
 streamx_adopt_view(PG_FUNCTION_ARGS)
 {
-	static const char *const columns[] = {"state", "definition_view", "delta_view", "rows_view",
-										  "windows"};
+	static const char *const columns[] = {"state",	   "definition_view", "delta_view",
+										  "rows_view", "windows",		  "trial_view"};
+	static const char *const lists[] = {"inputs", "input_views"};
 	HeapTuple row = new_row(fcinfo);
 	Oid view = relation_column(fcinfo, row, "view");
 
@@ -78,6 +82,8 @@ streamx_adopt_view(PG_FUNCTION_ARGS)
 		if (OidIsValid(relation))
 			adopt(relation, view);
 	}
+	for (int i = 0; i < lengthof(lists); i++)
+		adopt_all(column(fcinfo, row, lists[i], &(bool){false}), view);
 	CacheInvalidateRelcacheByRelid(view);
 	PG_RETURN_POINTER(row);
 }
@@ -93,14 +99,34 @@ new_row(FunctionCallInfo fcinfo)
 	return ((TriggerData *) fcinfo->context)->tg_trigtuple;
 }
 
+static Datum
+column(FunctionCallInfo fcinfo, HeapTuple row, const char *name, bool *is_null)
+{
+	TupleDesc tupdesc = RelationGetDescr(((TriggerData *) fcinfo->context)->tg_relation);
+
+	return SPI_getbinval(row, tupdesc, SPI_fnumber(tupdesc, name), is_null);
+}
+
 static Oid
 relation_column(FunctionCallInfo fcinfo, HeapTuple row, const char *name)
 {
-	TupleDesc tupdesc = RelationGetDescr(((TriggerData *) fcinfo->context)->tg_relation);
 	bool is_null;
-	Datum value = SPI_getbinval(row, tupdesc, SPI_fnumber(tupdesc, name), &is_null);
+	Datum value = column(fcinfo, row, name, &is_null);
 
 	return is_null ? InvalidOid : DatumGetObjectId(value);
+}
+
+/* relations: a regclass[] */
+static void
+adopt_all(Datum relations, Oid owner)
+{
+	Datum *values;
+	int count;
+
+	deconstruct_array(DatumGetArrayTypeP(relations), REGCLASSOID, sizeof(Oid), true, TYPALIGN_INT,
+					  &values, NULL, &count);
+	for (int i = 0; i < count; i++)
+		adopt(DatumGetObjectId(values[i]), owner);
 }
 
 /* Make relation an internal part of owner, unless it is one. */

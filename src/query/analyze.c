@@ -31,6 +31,9 @@
 
 #include "aggregate/transition.h"
 #include "query/analyze.h"
+#include "query/expression.h"
+#include "query/input_set.h"
+#include "query/order.h"
 #include "query/window_call.h"
 
 typedef struct Walk
@@ -50,6 +53,7 @@ static bool jointree_has(Node *node, int rti);
 static void check_nullable(Walk *walk, Node *node);
 static bool check_expressions(Node *node, Walk *walk);
 static void collect_groups(Walk *walk);
+static void keep_state(SxDefinition *definition, Aggref *aggref);
 static void collect_aggregates(Walk *walk);
 static bool check_grouped(Node *node, Walk *walk);
 
@@ -83,7 +87,7 @@ sx_analyze(ParseState *pstate, Query *query, Node *raw)
 	collect_groups(&walk);
 	collect_aggregates(&walk);
 
-	if (walk.definition->aggregates == NIL && walk.definition->query->groupClause == NIL)
+	if (!walk.definition->query->hasAggs && walk.definition->query->groupClause == NIL)
 		refuse(&walk, (Node *) query->targetList, "a continuous view needs aggregates or GROUP BY",
 			   "Add GROUP BY, or use an ordinary view over the stream.");
 	(void) check_grouped((Node *) walk.definition->query->targetList, &walk);
@@ -109,6 +113,7 @@ flattened(Query *original)
 	}
 	query->targetList = (List *) sx_compat_flatten_join_aliases(query, (Node *) query->targetList);
 	query->havingQual = sx_compat_flatten_join_aliases(query, query->havingQual);
+	sx_drop_join_aliases(query);
 	return query;
 }
 
@@ -552,64 +557,45 @@ collect_groups(Walk *walk)
 			   "Use conditions on the event time.");
 }
 
-static bool
-is_order_sensitive(Oid aggfnoid)
+/* A type that no column can have cannot be stored. */
+static void
+check_input_types(Walk *walk, const Aggref *aggref)
 {
-	char *name = get_func_name(aggfnoid);
-	static const char *const names[] = {"array_agg",
-										"string_agg",
-										"json_agg",
-										"jsonb_agg",
-										"json_object_agg",
-										"jsonb_object_agg",
-										"xmlagg",
-										"json_agg_strict",
-										"jsonb_agg_strict",
-										"json_object_agg_strict",
-										"jsonb_object_agg_strict",
-										"json_object_agg_unique",
-										"jsonb_object_agg_unique",
-										"json_object_agg_unique_strict",
-										"jsonb_object_agg_unique_strict"};
+	ListCell *lc;
 
-	if (get_func_namespace(aggfnoid) != PG_CATALOG_NAMESPACE)
-		return false;
-	for (int i = 0; i < lengthof(names); i++)
+	foreach (lc, sx_input_set_inputs(aggref))
 	{
-		if (strcmp(name, names[i]) == 0)
-			return true;
+		Node *input = lfirst(lc);
+
+		if (get_typtype(exprType(input)) == TYPTYPE_PSEUDO)
+			ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+							errmsg("aggregate %s cannot be maintained continuously",
+								   format_procedure(aggref->aggfnoid)),
+							errdetail("Its inputs would have to be stored, and type %s cannot be.",
+									  format_type_be(exprType(input))),
+							errhint("Name the columns one by one, or cast to a type with a name."),
+							parser_errposition(walk->pstate, exprLocation(input))));
 	}
-	return false;
 }
 
 static void
-check_aggregate(Walk *walk, Aggref *aggref)
+take_aggregate(Walk *walk, Aggref *aggref)
 {
-	const char *why = NULL;
-	const char *hint = "Use a continuous view for the rows it needs, and aggregate when reading.";
-	char *name = format_procedure(aggref->aggfnoid);
+	SxDefinition *definition = walk->definition;
+	const char *why;
 
-	if (aggref->aggdistinct)
-		why = "It has DISTINCT: the distinct inputs would have to be kept, which is not supported "
-			  "yet.";
-	else if (aggref->aggkind != AGGKIND_NORMAL)
-		why = "It is an ordered-set aggregate: its inputs would have to be kept, which is not "
-			  "supported yet.";
-	else if (aggref->aggorder)
-		why = "It has ORDER BY: the ordered inputs would have to be kept, which is not supported "
-			  "yet.";
-	else if (is_order_sensitive(aggref->aggfnoid))
-		why = "Its result depends on the order of its inputs.";
-	else if (!OidIsValid(sx_aggregate_state_type(aggref, &why)))
+	(void) check_grouped((Node *) aggref->aggdirectargs, walk);
+	if (!sx_input_set_takes(aggref, &why))
 	{
-		if (why == NULL)
-			why = "It has no combine function.";
+		keep_state(definition, aggref);
+		return;
 	}
-	if (why)
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("aggregate %s cannot be maintained continuously", name),
-						errdetail("%s", why), errhint("%s", hint),
-						parser_errposition(walk->pstate, aggref->location)));
+	if (aggref->aggkind == AGGKIND_NORMAL && aggref->aggdistinct == NIL)
+		sx_order_inputs(definition->stream, definition->stream_rti, aggref);
+	check_input_types(walk, aggref);
+	sx_input_set_add(definition, aggref);
+	if (sx_input_set_may_fail(aggref))
+		definition->tried_aggregates = lappend(definition->tried_aggregates, aggref);
 }
 
 static void
@@ -636,8 +622,7 @@ collect_aggregates_walker(Node *node, Walk *walk)
 			   "Join the table in FROM, or use the subquery when reading the view.");
 	if (IsA(node, Aggref))
 	{
-		check_aggregate(walk, (Aggref *) node);
-		keep_state(walk->definition, (Aggref *) node);
+		take_aggregate(walk, (Aggref *) node);
 		return false;
 	}
 	return expression_tree_walker(node, collect_aggregates_walker, walk);

@@ -18,6 +18,21 @@ typedef struct SxGroupKey
 	Index sortgroupref;
 } SxGroupKey;
 
+/* How often an input came, of the rows that pass a FILTER. */
+typedef struct SxMultiplicity
+{
+	Expr *filter;	  /* NULL: all rows */
+	bool is_distinct; /* only whether it came at all matters */
+	bool is_counted;  /* the state counts the inputs that came: count(DISTINCT x) */
+} SxMultiplicity;
+
+/* What aggregates that cannot be kept as states are computed from: rows of a table. */
+typedef struct SxInputSet
+{
+	List *inputs;		  /* Expr *: arguments and order columns, but for constants */
+	List *multiplicities; /* SxMultiplicity * */
+} SxInputSet;
+
 typedef struct SxDefinition
 {
 	Query *query; /* the user's, analysed, not rewritten */
@@ -31,7 +46,10 @@ typedef struct SxDefinition
 	Const *window_step;		/* interval; NULL: the kind has none */
 	Const *window_origin;	/* timestamp(tz); NULL: the default */
 	Const *window_timezone; /* text; NULL: the kind has none */
-	List *aggregates;		/* Aggrefs of target list and HAVING, one of those that share a state */
+	List *
+		aggregates; /* Aggrefs of target list and HAVING that are kept as states, one of those that share one */
+	List *input_sets;		/* SxInputSet *: of the others */
+	List *tried_aggregates; /* Aggrefs, those of the others that a single row may make fail */
 	bool has_joins;			/* other relations than the stream */
 } SxDefinition;
 

@@ -25,6 +25,7 @@
 #include "catalog/refused.h"
 #include "query/apply.h"
 #include "query/attach.h"
+#include "query/inputs.h"
 #include "query/late.h"
 #include "query/merge.h"
 #include "query/retention.h"
@@ -330,6 +331,7 @@ run_delta(const SxView *view, const SxBatch *batch, const SxRows *rows, int64 fr
 	(is_session ? sx_session_counts : sx_merge_counts)(dest, &inserted, &updated);
 	counts->groups += inserted + updated;
 	dest->rDestroy(dest);
+	sx_inputs_run(view, batch, rows, from_window);
 }
 
 static void

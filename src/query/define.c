@@ -7,6 +7,9 @@
  *      rows view         which rows of a micro-batch pass FROM and WHERE
  *      state table       keys, slice, states
  *      windows           hop, cumulate: foreign table that composes them from slices
+ *      inputs            of aggregates that have no states, a table for each list of them,
+ *                        and a view: those of one micro-batch
+ *      trial             of those that a row may make fail: each row of a micro-batch by itself
  *      visible view      finalises states; the user's own relation
  *
  * All are made from query trees, bound by OID, never from text: a later rename
@@ -48,6 +51,7 @@
 #include "query/define.h"
 #include "query/derive.h"
 #include "query/expression.h"
+#include "query/input_set.h"
 #include "query/retention.h"
 
 #define INTERNAL_SCHEMA "streamx_internal"
@@ -63,7 +67,10 @@ typedef struct Relations
 	Oid delta;
 	Oid rows;
 	Oid definition_view;
-	Oid windows; /* hop, cumulate */
+	Oid windows;	   /* hop, cumulate */
+	List *inputs;	   /* tables of inputs */
+	List *input_views; /* inputs of one micro-batch */
+	Oid trial;		   /* aggregates that a row may make fail, or InvalidOid */
 	int64 id;
 	bool has_retention;
 } Relations;
@@ -93,6 +100,8 @@ static void finish_relation(const Relations *relations, const char *kind, const 
 							const char *comment);
 static bool is_composed(const SxDefinition *definition);
 static void create_windows(Relations *relations, Query *delta);
+static void create_inputs(Relations *relations);
+static void notice_inputs(const Relations *relations);
 static void store_visible(Relations *relations, const Query *query);
 static Oid create_view(Relations *relations, const char *suffix, Query *query, const char *comment);
 static void record_ownership(Relations *relations);
@@ -151,6 +160,7 @@ sx_define_view(ViewStmt *stmt, const char *source, int location, int length, SxR
 					"the definition, to be run as a batch");
 	if (is_composed(relations.definition))
 		create_windows(&relations, delta);
+	create_inputs(&relations);
 	store_visible(&relations, query);
 	record_ownership(&relations);
 
@@ -366,6 +376,25 @@ is_safe_to_analyze(Oid type)
 		   (get_typtype(base) != TYPTYPE_RANGE && get_typtype(base) != TYPTYPE_MULTIRANGE);
 }
 
+/* Of a table with columns of the query's names. */
+static void
+skip_statistics(const char *table, const Query *query)
+{
+	Oid relid = get_relname_relid(table, get_namespace_oid(INTERNAL_SCHEMA, false));
+	ListCell *lc;
+
+	foreach (lc, query->targetList)
+	{
+		TargetEntry *entry = lfirst(lc);
+
+		if (get_attnum(relid, entry->resname) != InvalidAttrNumber &&
+			!is_safe_to_analyze(exprType((Node *) entry->expr)))
+			sx_spi_run(psprintf("ALTER TABLE " INTERNAL_SCHEMA
+								".%s ALTER COLUMN %s SET STATISTICS 0",
+								table, entry->resname));
+	}
+}
+
 /* A name for the state table that no relation has, and with it the view's number. */
 static char *
 next_state_name(Relations *relations)
@@ -455,7 +484,6 @@ create_state(Relations *relations, Query *delta)
 	const SxDefinition *definition = relations->definition;
 	StringInfoData sql;
 	char *name;
-	ListCell *lc;
 	SxSpi spi;
 
 	sx_spi_begin(&spi);
@@ -465,15 +493,7 @@ create_state(Relations *relations, Query *delta)
 	append_columns(&sql, delta, "slice_start", is_composed(definition) ? "from_window" : NULL);
 	appendStringInfoString(&sql, ") WITH (fillfactor = 50)");
 	sx_spi_run(sql.data);
-	foreach (lc, delta->targetList)
-	{
-		TargetEntry *entry = lfirst(lc);
-
-		if (!entry->resjunk && !is_safe_to_analyze(exprType((Node *) entry->expr)))
-			sx_spi_run(psprintf("ALTER TABLE " INTERNAL_SCHEMA
-								".%s ALTER COLUMN %s SET STATISTICS 0",
-								name, entry->resname));
-	}
+	skip_statistics(name, delta);
 	sx_spi_run(psprintf("CREATE UNIQUE INDEX ON " INTERNAL_SCHEMA ".%s (%s) NULLS NOT DISTINCT",
 						name, unique_columns(definition, delta)));
 	if (definition->window_key && definition->keys != NIL)
@@ -502,6 +522,102 @@ create_windows(Relations *relations, Query *delta)
 	sx_spi_end(&spi);
 }
 
+/* The numbers of input groups; the state table's own, so that a dump has the next one. */
+static void
+create_group_sequence(const Relations *relations)
+{
+	sx_spi_run(psprintf("CREATE SEQUENCE " INTERNAL_SCHEMA ".v" INT64_FORMAT "_input_group"
+						" OWNED BY " INTERNAL_SCHEMA ".v" INT64_FORMAT "_state." SX_INPUT_GROUPS,
+						relations->id, relations->id));
+	sx_spi_run(psprintf("COMMENT ON SEQUENCE " INTERNAL_SCHEMA ".v" INT64_FORMAT "_input_group IS"
+						" 'numbers of input groups'",
+						relations->id));
+}
+
+/* A table of inputs: found by group and hash, whatever the types and sizes of the inputs. */
+static Oid
+create_input_table(Relations *relations, const char *name, const Query *query)
+{
+	StringInfoData sql;
+	ListCell *lc;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql,
+					 "CREATE TABLE " INTERNAL_SCHEMA ".%s (input_group bigint NOT NULL,"
+					 " hash bigint NOT NULL",
+					 name);
+	foreach (lc, query->targetList)
+	{
+		TargetEntry *entry = lfirst(lc);
+		Node *expr = (Node *) entry->expr;
+
+		if (entry->resjunk || entry->resname[0] == 'k' ||
+			strcmp(entry->resname, "slice_start") == 0)
+			continue;
+		appendStringInfo(&sql, ", %s ", entry->resname);
+		sx_append_type(&sql, exprType(expr), exprTypmod(expr), exprCollation(expr));
+	}
+	appendStringInfoString(&sql, ") WITH (fillfactor = 80)");
+	sx_spi_run(sql.data);
+	skip_statistics(name, query);
+	sx_spi_run(psprintf("CREATE INDEX ON " INTERNAL_SCHEMA ".%s (input_group, hash)", name));
+	finish_relation(relations, "TABLE", name, "inputs of aggregates");
+	return get_relname_relid(name, get_namespace_oid(INTERNAL_SCHEMA, false));
+}
+
+/* What aggregates without states are computed from. */
+static void
+create_inputs(Relations *relations)
+{
+	const SxDefinition *definition = relations->definition;
+	ListCell *lc;
+	SxSpi spi;
+
+	if (definition->input_sets == NIL)
+		return;
+	sx_spi_begin(&spi);
+	create_group_sequence(relations);
+	sx_spi_end(&spi);
+	foreach (lc, definition->input_sets)
+	{
+		int number = foreach_current_index(lc) + 1;
+		Query *query = sx_derive_inputs(definition, lfirst(lc));
+		Oid table;
+
+		sx_spi_begin(&spi);
+		table = create_input_table(
+			relations, psprintf("v" INT64_FORMAT "_inputs%d", relations->id, number), query);
+		sx_spi_end(&spi);
+		relations->inputs = lappend_oid(relations->inputs, table);
+		relations->input_views = lappend_oid(
+			relations->input_views, create_view(relations, psprintf("inputs%d_delta", number),
+												query, "inputs of aggregates in one micro-batch"));
+	}
+	if (definition->tried_aggregates != NIL)
+		relations->trial = create_view(relations, "trial", sx_derive_trial(definition),
+									   "aggregates of each row of a micro-batch by itself");
+	notice_inputs(relations);
+}
+
+/* The user should know what it costs. */
+static void
+notice_inputs(const Relations *relations)
+{
+	int ntables = list_length(relations->inputs);
+
+	ereport(NOTICE,
+			(errmsg("continuous view \"%s\" stores the inputs of its aggregates",
+					get_rel_name(relations->visible)),
+			 errdetail_plural(
+				 "Aggregates with DISTINCT or ORDER BY, and those that cannot be combined, are "
+				 "computed from each distinct input of each group, kept in %d table.",
+				 "Aggregates with DISTINCT or ORDER BY, and those that cannot be combined, are "
+				 "computed from each distinct input of each group, kept in %d tables.",
+				 ntables, ntables),
+			 errhint("See inputs_size in streamx.stat_views; approx_count_distinct and "
+					 "approx_percentile need no inputs.")));
+}
+
 /* The user's own view: the dummy gets its query. */
 static void
 store_visible(Relations *relations, const Query *query)
@@ -512,7 +628,8 @@ store_visible(Relations *relations, const Query *query)
 		relations->visible,
 		sx_derive_visible(relations->definition, is_windows ? relations->windows : relations->state,
 						  query,
-						  relations->has_retention && !is_windows ? relations->state : InvalidOid),
+						  relations->has_retention && !is_windows ? relations->state : InvalidOid,
+						  relations->inputs),
 		true);
 }
 
@@ -520,20 +637,38 @@ store_visible(Relations *relations, const Query *query)
 static void
 record_ownership(Relations *relations)
 {
-	Oid owned[] = {relations->state, relations->delta, relations->rows, relations->definition_view,
-				   relations->windows};
+	List *owned = list_make4_oid(relations->state, relations->delta, relations->rows,
+								 relations->definition_view);
 	ObjectAddress view;
+	ListCell *lc;
 
+	if (OidIsValid(relations->windows))
+		owned = lappend_oid(owned, relations->windows);
+	if (OidIsValid(relations->trial))
+		owned = lappend_oid(owned, relations->trial);
+	owned = list_concat(owned, relations->inputs);
+	owned = list_concat(owned, relations->input_views);
 	ObjectAddressSet(view, RelationRelationId, relations->visible);
-	for (int i = 0; i < lengthof(owned); i++)
+	foreach (lc, owned)
 	{
 		ObjectAddress relation;
 
-		if (!OidIsValid(owned[i]))
-			continue;
-		ObjectAddressSet(relation, RelationRelationId, owned[i]);
+		ObjectAddressSet(relation, RelationRelationId, lfirst_oid(lc));
 		recordDependencyOn(&relation, &view, DEPENDENCY_INTERNAL);
 	}
+}
+
+/* As regclass[]. */
+static Datum
+relation_array(List *relations)
+{
+	Datum *values = palloc(Max(list_length(relations), 1) * sizeof(Datum));
+	ListCell *lc;
+
+	foreach (lc, relations)
+		values[foreach_current_index(lc)] = ObjectIdGetDatum(lfirst_oid(lc));
+	return PointerGetDatum(construct_array(values, list_length(relations), REGCLASSOID, sizeof(Oid),
+										   true, TYPALIGN_INT));
 }
 
 static Datum
@@ -574,9 +709,11 @@ record_catalog(Relations *relations, const char *text, List *options)
 	const SxDefinition *definition = relations->definition;
 	const char *late_rows = sx_option_get(options, "late_rows");
 	const char *start = sx_option_get(options, "start");
-	Oid types[] = {OIDOID,		TEXTOID, OIDOID,	  OIDOID,	   OIDOID,		   OIDOID,
-				   OIDOID,		TEXTOID, INTERVALOID, INTERVALOID, TIMESTAMPTZOID, TEXTOID,
-				   INTERVALOID, TEXTOID, TEXTOID,	  INTERVALOID, INTERVALOID,	   TEXTARRAYOID};
+	Oid types[] = {OIDOID,		   TEXTOID,		OIDOID,		  OIDOID,			OIDOID,
+				   OIDOID,		   OIDOID,		TEXTOID,	  INTERVALOID,		INTERVALOID,
+				   TIMESTAMPTZOID, TEXTOID,		INTERVALOID,  TEXTOID,			TEXTOID,
+				   INTERVALOID,	   INTERVALOID, TEXTARRAYOID, REGCLASSARRAYOID, REGCLASSARRAYOID,
+				   OIDOID};
 	Datum values[lengthof(types)] = {
 		ObjectIdGetDatum(relations->visible),
 		CStringGetTextDatum(text),
@@ -601,15 +738,20 @@ record_catalog(Relations *relations, const char *text, List *options)
 	values[15] = option_interval(options, "retention", &nulls[15]);
 	values[16] = option_interval(options, "refused_retention", &nulls[16]);
 	values[17] = current_settings();
+	values[18] = relation_array(relations->inputs);
+	values[19] = relation_array(relations->input_views);
+	values[20] = ObjectIdGetDatum(relations->trial);
+	nulls[20] = !OidIsValid(relations->trial);
 	sx_spi_begin(&spi);
 	sx_spi_execute(
 		"INSERT INTO streamx.views (view, definition, state, definition_view, delta_view,"
 		" rows_view, windows, window_kind, window_size, window_step, window_origin,"
 		" window_timezone, allowed_lateness, late_rows, start, retention, refused_retention,"
-		" settings)"
+		" settings, inputs, input_views, trial_view)"
 		" VALUES ($1::pg_catalog.regclass, $2, $3::pg_catalog.regclass,"
 		" $4::pg_catalog.regclass, $5::pg_catalog.regclass, $6::pg_catalog.regclass,"
-		" $7::pg_catalog.regclass, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
+		" $7::pg_catalog.regclass, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,"
+		" $19, $20, $21::pg_catalog.regclass)",
 		lengthof(types), types, values, nulls, false);
 	sx_spi_end(&spi);
 }
@@ -632,7 +774,9 @@ sx_define_sync_owners(void)
 		"FOR r IN SELECT u.relation, c.relowner, i.relacl, i.relowner AS internal_owner"
 		"  FROM streamx.views v JOIN pg_catalog.pg_class c ON c.oid = v.view,"
 		"  LATERAL pg_catalog.unnest(ARRAY[v.state, v.delta_view, v.rows_view,"
-		"                                  v.definition_view, v.windows]) u(relation)"
+		"                                  v.definition_view, v.windows, v.trial_view]"
+		"                            OPERATOR(pg_catalog.||)"
+		"                            v.inputs OPERATOR(pg_catalog.||) v.input_views) u(relation)"
 		"  JOIN pg_catalog.pg_class i ON i.oid = u.relation"
 		/* no row of pg_class is touched in vain: others may be at it, and plans depend on it */
 		"  WHERE (c.relowner <> i.relowner AND NOT EXISTS (SELECT FROM "

@@ -12,6 +12,10 @@
  *      delta           SELECT key, min(t), max(t), partial(sum(x))   … GROUP BY key, bucket
  *      rows            SELECT key, t, t, partial(sum(x)), ctid       … GROUP BY key, t, ctid
  *
+ * Aggregates that are kept by their inputs (input_set.c) have a query for those:
+ *
+ *      inputs          SELECT key, slice, x, count(*) FROM … WHERE … GROUP BY key, slice, x
+ *
  * Trees in, trees out: nothing here touches the catalog but to look functions up.
  */
 #include "compat.h"
@@ -20,6 +24,7 @@
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
 #include "parser/parse_clause.h"
 #include "parser/parse_coerce.h"
@@ -28,6 +33,7 @@
 #include "aggregate/transition.h"
 #include "query/derive.h"
 #include "query/expression.h"
+#include "query/input_set.h"
 
 /* A query under construction: its columns, and what it groups by. */
 typedef struct Grouping
@@ -155,6 +161,8 @@ marked(Aggref *aggref)
 	return (Expr *) sx_call("partial", 2, types, type, args, collation);
 }
 
+static void add_input_states(Grouping *grouping);
+
 static void
 add_states(Grouping *grouping)
 {
@@ -163,6 +171,31 @@ add_states(Grouping *grouping)
 	foreach (lc, grouping->definition->aggregates)
 		add_column(grouping, marked(copyObject(lfirst_node(Aggref, lc))),
 				   psprintf("a%d", foreach_current_index(lc) + 1));
+	add_input_states(grouping);
+}
+
+/* What the state holds of aggregates kept by their inputs; no row of the stream changes it here. */
+static void
+add_input_states(Grouping *grouping)
+{
+	List *sets = grouping->definition->input_sets;
+	Expr *no_row = (Expr *) makeBoolConst(false, false);
+	ListCell *ls;
+	ListCell *lm;
+
+	foreach (ls, sets)
+	{
+		int set = foreach_current_index(ls);
+
+		foreach (lm, ((SxInputSet *) lfirst(ls))->multiplicities)
+		{
+			if (((SxMultiplicity *) lfirst(lm))->is_counted)
+				add_column(grouping, marked(sx_count_rows(no_row)),
+						   sx_counter_name(set, foreach_current_index(lm)));
+		}
+	}
+	if (sets != NIL)
+		add_column(grouping, marked(sx_call_input_groups()), pstrdup(SX_INPUT_GROUPS));
 }
 
 /* First and last event time of a gap-wide bucket. */
@@ -175,6 +208,45 @@ add_bucket(Grouping *grouping)
 			   pstrdup("slice_start"));
 	add_column(grouping, marked(sx_call_aggregate("max", sx_derive_time(definition))),
 			   pstrdup("slice_end"));
+}
+
+static void
+add_bucket_group(Grouping *grouping)
+{
+	TargetEntry *bucket = add_column(grouping, slice(grouping->definition), pstrdup("bucket"));
+
+	bucket->resjunk = true;
+	group_by(grouping, bucket);
+}
+
+/* The slice of other windows; without keys and window, one row for all: a constant key. */
+static void
+add_slice(Grouping *grouping)
+{
+	const SxDefinition *definition = grouping->definition;
+
+	if (definition->window_key)
+		group_by(grouping, add_column(grouping, slice(definition), pstrdup("slice_start")));
+	if (grouping->targets == NIL)
+		add_column(grouping,
+				   (Expr *) makeConst(INT4OID, -1, InvalidOid, 4, Int32GetDatum(0), false, true),
+				   pstrdup("k1"));
+}
+
+static void
+ungroup(Grouping *grouping)
+{
+	ListCell *lc;
+
+	foreach (lc, grouping->targets)
+		lfirst_node(TargetEntry, lc)->ressortgroupref = 0;
+	grouping->groups = NIL;
+}
+
+static bool
+has_aggregates(const Grouping *grouping)
+{
+	return contain_agg_clause((Node *) grouping->targets);
 }
 
 /* What the user's query becomes with other columns and groups. */
@@ -214,31 +286,132 @@ sx_derive_delta(const SxDefinition *definition)
 	add_keys(&grouping);
 	if (is_session)
 		add_bucket(&grouping);
-	else if (definition->window_key)
-		group_by(&grouping, add_column(&grouping, slice(definition), pstrdup("slice_start")));
-	if (grouping.targets == NIL) /* one row for all: a constant key */
-		add_column(&grouping,
-				   (Expr *) makeConst(INT4OID, -1, InvalidOid, 4, Int32GetDatum(0), false, true),
-				   pstrdup("k1"));
+	else
+		add_slice(&grouping);
 	add_states(&grouping);
 	if (is_session)
-	{
-		TargetEntry *bucket = add_column(&grouping, slice(definition), pstrdup("bucket"));
-
-		bucket->resjunk = true;
-		group_by(&grouping, bucket);
-	}
+		add_bucket_group(&grouping);
 	query = regrouped(&grouping);
-	query->hasAggs = query->hasAggs || is_session;
+	query->hasAggs = has_aggregates(&grouping);
 	skip_timeless_rows(query, definition);
 	return query;
 }
+
+/* ---- inputs ---- */
+
+/* How many rows that pass the filter: a count, or of a single row 1 or 0. */
+static Expr *
+multiplicity(const SxMultiplicity *multiplicity, bool is_grouped)
+{
+	CaseWhen *when = makeNode(CaseWhen);
+	CaseExpr *one_or_none = makeNode(CaseExpr);
+	Expr *one =
+		(Expr *) makeConst(INT8OID, -1, InvalidOid, 8, Int64GetDatum(1), false, FLOAT8PASSBYVAL);
+	Expr *none =
+		(Expr *) makeConst(INT8OID, -1, InvalidOid, 8, Int64GetDatum(0), false, FLOAT8PASSBYVAL);
+
+	if (is_grouped)
+		return (Expr *) sx_count_rows(multiplicity->filter);
+	if (multiplicity->filter == NULL)
+		return one;
+	when->expr = copyObject(multiplicity->filter);
+	when->result = one;
+	when->location = -1;
+	one_or_none->casetype = INT8OID;
+	one_or_none->args = list_make1(when);
+	one_or_none->defresult = none;
+	one_or_none->location = -1;
+	return (Expr *) one_or_none;
+}
+
+static void
+add_inputs(Grouping *grouping, const SxInputSet *set, bool is_grouped)
+{
+	ListCell *lc;
+
+	foreach (lc, set->inputs)
+	{
+		TargetEntry *entry =
+			add_column(grouping, copyObject(lfirst(lc)), sx_input_name(foreach_current_index(lc)));
+
+		if (is_grouped)
+			group_by(grouping, entry);
+	}
+	foreach (lc, set->multiplicities)
+		add_column(grouping, multiplicity(lfirst(lc), is_grouped),
+				   sx_multiplicity_name(set, foreach_current_index(lc)));
+}
+
+Query *
+sx_derive_inputs(const SxDefinition *definition, const SxInputSet *set)
+{
+	Grouping grouping = {.definition = definition};
+	bool is_session = definition->window.kind == SX_WINDOW_SESSION;
+	bool is_grouped = sx_input_set_is_grouped(set);
+	Query *query;
+
+	add_keys(&grouping);
+	if (!is_session)
+		add_slice(&grouping);
+	else if (is_grouped)
+		add_column(&grouping, (Expr *) sx_call_aggregate("min", sx_derive_time(definition)),
+				   pstrdup("slice_start"));
+	else
+		add_column(&grouping, sx_derive_time(definition), pstrdup("slice_start"));
+	add_inputs(&grouping, set, is_grouped);
+	if (is_session && is_grouped)
+		add_bucket_group(&grouping);
+	if (!is_grouped)
+		ungroup(&grouping);
+	query = regrouped(&grouping);
+	query->hasAggs = has_aggregates(&grouping);
+	skip_timeless_rows(query, definition);
+	return query;
+}
+
+/* ---- rows ---- */
 
 static Expr *
 stream_row(const SxDefinition *definition)
 {
 	return (Expr *) makeVar(definition->stream_rti, SelfItemPointerAttributeNumber, TIDOID, -1,
 							InvalidOid, 0);
+}
+
+/* An aggregate that takes what comes, in whatever order. */
+static Aggref *
+plain_aggregate(const Aggref *aggref)
+{
+	Aggref *plain = copyObject(unconstify(Aggref *, aggref));
+	ListCell *lc;
+
+	plain->aggorder = NIL;
+	plain->aggdistinct = NIL;
+	foreach (lc, plain->args)
+	{
+		TargetEntry *entry = lfirst(lc);
+
+		entry->ressortgroupref = 0;
+		if (entry->resjunk)
+			plain->args = foreach_delete_current (plain->args, lc);
+	}
+	return plain;
+}
+
+Query *
+sx_derive_trial(const SxDefinition *definition)
+{
+	Grouping grouping = {.definition = definition};
+	Query *query;
+	ListCell *lc;
+
+	group_by(&grouping, add_column(&grouping, stream_row(definition), pstrdup("stream_row")));
+	foreach (lc, definition->tried_aggregates)
+		add_column(&grouping, (Expr *) plain_aggregate(lfirst(lc)),
+				   psprintf("a%d", foreach_current_index(lc) + 1));
+	query = regrouped(&grouping);
+	query->hasAggs = true;
+	return query;
 }
 
 /* SELECT ctid: which rows of a micro-batch pass FROM and WHERE. */

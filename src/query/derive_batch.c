@@ -15,6 +15,7 @@
  */
 #include "compat.h"
 
+#include "catalog/pg_aggregate.h"
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -28,6 +29,7 @@
 
 #include "query/derive.h"
 #include "query/expression.h"
+#include "query/order.h"
 
 /* Sort references of the user's ORDER BY are moved above those of our own groups. */
 #define SORT_REF_OFFSET 10000
@@ -48,12 +50,42 @@ no_row(void)
 	return (Expr *) makeNullConst(TIDOID, -1, InvalidOid);
 }
 
-/* ---- tumble ---- */
+/* ---- global, tumble ---- */
+
+/* Aggregates take their inputs in the same order as in the view. */
+static bool
+order_aggregates(Node *node, void *context)
+{
+	const SxDefinition *definition = context;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, Aggref))
+	{
+		Aggref *aggref = (Aggref *) node;
+
+		if (aggref->aggkind == AGGKIND_NORMAL && aggref->aggdistinct == NIL)
+			sx_order_inputs(definition->stream, definition->stream_rti, aggref);
+		return false;
+	}
+	return expression_tree_walker(node, order_aggregates, context);
+}
+
+static Query *
+plain_batch(const SxDefinition *definition, const Query *original)
+{
+	Query *query = copyObject(unconstify(Query *, original));
+
+	sx_drop_join_aliases(query);
+	(void) order_aggregates((Node *) query->targetList, unconstify(SxDefinition *, definition));
+	(void) order_aggregates(query->havingQual, unconstify(SxDefinition *, definition));
+	return query;
+}
 
 static Query *
 tumble_batch(const SxDefinition *definition, const Query *original)
 {
-	Query *query = copyObject(unconstify(Query *, original));
+	Query *query = plain_batch(definition, original);
 
 	sx_add_condition(query, counts(definition, no_row(), copyObject(definition->window_key->expr)));
 	return query;
@@ -319,8 +351,8 @@ sx_derive_batch(const SxDefinition *definition, const Query *original, bool has_
 			return session_batch(definition, original, has_retention);
 		case SX_WINDOW_TUMBLE:
 			return has_retention ? tumble_batch(definition, original)
-								 : copyObject(unconstify(Query *, original));
+								 : plain_batch(definition, original);
 		default:
-			return copyObject(unconstify(Query *, original));
+			return plain_batch(definition, original);
 	}
 }

@@ -7,6 +7,8 @@
  *                         FROM state table WHERE <having>
  *      hop, cumulate      SELECT key, window_range(window_start, window_end), finalize(state) + 1
  *                         FROM windows     WHERE <having>
+ *
+ * Aggregates that are kept by their inputs are subqueries (derive_inputs.c).
  */
 #include "compat.h"
 
@@ -22,7 +24,9 @@
 #include "parser/parse_oper.h"
 #include "parser/parse_relation.h"
 #include "parser/parser.h"
+#include "rewrite/rewriteManip.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
@@ -30,11 +34,13 @@
 #include "aggregate/transition.h"
 #include "query/derive.h"
 #include "query/expression.h"
+#include "query/input_set.h"
 
 typedef struct VisibleContext
 {
 	const SxDefinition *definition;
 	Relation source;
+	List *input_tables;
 } VisibleContext;
 
 static Node *visible_mutator(Node *node, void *arg);
@@ -139,12 +145,38 @@ columns_between(const SxDefinition *definition)
 	}
 }
 
+static Var *
+named_column(VisibleContext *context, const char *name)
+{
+	return source_column(context, get_attnum(RelationGetRelid(context->source), name) - 1);
+}
+
+/* An aggregate that is kept by its inputs: counted, or computed from them. */
+static Node *
+from_inputs(VisibleContext *context, const Aggref *aggref, int number, int multiplicity)
+{
+	const SxInputSet *set = list_nth(context->definition->input_sets, number);
+	const SxMultiplicity *chosen = list_nth(set->multiplicities, multiplicity);
+
+	if (chosen->is_counted && aggref->aggfnoid == F_COUNT_ANY && aggref->aggdistinct)
+		return (Node *) named_column(context, sx_counter_name(number, multiplicity));
+	return (Node *) sx_derive_from_inputs(
+		set, multiplicity, list_nth_oid(context->input_tables, number),
+		named_column(context, SX_INPUT_GROUPS), aggref,
+		(List *) visible_mutator((Node *) aggref->aggdirectargs, context));
+}
+
 static Node *
 state_of(VisibleContext *context, Aggref *aggref)
 {
 	const SxDefinition *definition = context->definition;
 	int column = list_length(definition->keys) + columns_between(definition);
+	int set;
+	int multiplicity;
 	ListCell *lc;
+
+	if (sx_input_set_find(definition, aggref, &set, &multiplicity))
+		return from_inputs(context, aggref, set, multiplicity);
 
 	foreach (lc, definition->aggregates)
 	{
@@ -217,12 +249,12 @@ hide_removed(Query *query, VisibleContext *context, Oid state)
 
 Query *
 sx_derive_visible(const SxDefinition *definition, Oid source_relid, const Query *original,
-				  Oid retained_state)
+				  Oid retained_state, List *input_tables)
 {
 	Query *query = makeNode(Query);
 	ParseState *pstate = make_parsestate(NULL);
 	Relation source = relation_open(source_relid, AccessShareLock);
-	VisibleContext context = {definition, source};
+	VisibleContext context = {definition, source, input_tables};
 	ParseNamespaceItem *item =
 		addRangeTableEntryForRelation(pstate, source, AccessShareLock, NULL, true, true);
 	RangeTblRef *ref = makeNode(RangeTblRef);
@@ -236,6 +268,8 @@ sx_derive_visible(const SxDefinition *definition, Oid source_relid, const Query 
 		makeFromExpr(list_make1(ref), visible_mutator(definition->query->havingQual, &context));
 	query->targetList = sx_derive_targets(definition, original, visible_mutator, &context);
 	query->sortClause = copyObject(original->sortClause);
+	query->hasSubLinks = checkExprHasSubLink((Node *) query->targetList) ||
+						 checkExprHasSubLink(query->jointree->quals);
 	if (OidIsValid(retained_state))
 		hide_removed(query, &context, retained_state);
 	relation_close(source, NoLock);

@@ -10,6 +10,7 @@
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/parse_func.h"
+#include "parser/parsetree.h"
 #include "parser/parse_oper.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -28,19 +29,21 @@ sx_call(const char *name, int ntypes, const Oid *types, Oid result_type, List *a
 }
 
 /*
- * Parsed from its name and argument, as a user's call would be: overloads and
+ * Parsed from its name and arguments (none: a star), as a user's call would be: overloads and
  * polymorphic types are the parser's matter.
  */
 static Node *
-parse_call(const char *name, Expr *arg)
+parse_call(const char *schema, const char *name, List *args)
 {
 	ParseState *pstate = make_parsestate(NULL);
-	FuncCall *call = makeFuncCall(list_make2(makeString("pg_catalog"), makeString(pstrdup(name))),
-								  NIL, COERCE_EXPLICIT_CALL, -1);
+	FuncCall *call =
+		makeFuncCall(list_make2(makeString(pstrdup(schema)), makeString(pstrdup(name))), NIL,
+					 COERCE_EXPLICIT_CALL, -1);
 	Node *result;
 
 	pstate->p_expr_kind = EXPR_KIND_SELECT_TARGET;
-	result = ParseFuncOrColumn(pstate, call->funcname, list_make1(arg), NULL, call, false, -1);
+	call->agg_star = args == NIL;
+	result = ParseFuncOrColumn(pstate, call->funcname, args, NULL, call, false, -1);
 	free_parsestate(pstate);
 	return result;
 }
@@ -48,13 +51,31 @@ parse_call(const char *name, Expr *arg)
 Expr *
 sx_call_builtin(const char *name, Expr *arg)
 {
-	return (Expr *) parse_call(name, arg);
+	return (Expr *) parse_call("pg_catalog", name, list_make1(arg));
 }
 
 Aggref *
 sx_call_aggregate(const char *name, Expr *arg)
 {
-	return castNode(Aggref, parse_call(name, arg));
+	return castNode(Aggref, parse_call("pg_catalog", name, list_make1(arg)));
+}
+
+Aggref *
+sx_count_rows(Expr *filter)
+{
+	Aggref *count = castNode(Aggref, parse_call("pg_catalog", "count", NIL));
+
+	count->aggfilter = copyObject(filter);
+	return count;
+}
+
+Aggref *
+sx_call_input_groups(void)
+{
+	Aggref *groups = castNode(Aggref, parse_call("streamx", "input_groups", NIL));
+
+	groups->aggfilter = (Expr *) makeBoolConst(false, false);
+	return groups;
 }
 
 Const *
@@ -104,6 +125,33 @@ sx_add_condition(Query *query, Expr *condition)
 	from->quals = from->quals
 					  ? (Node *) makeBoolExpr(AND_EXPR, list_make2(from->quals, condition), -1)
 					  : (Node *) condition;
+}
+
+static void
+drop_aliases(Node *node, List *rtable)
+{
+	ListCell *lc;
+
+	if (IsA(node, JoinExpr))
+	{
+		JoinExpr *join = (JoinExpr *) node;
+
+		join->alias = NULL;
+		rt_fetch(join->rtindex, rtable)->alias = NULL;
+		drop_aliases(join->larg, rtable);
+		drop_aliases(join->rarg, rtable);
+	}
+	else if (IsA(node, FromExpr))
+	{
+		foreach (lc, ((FromExpr *) node)->fromlist)
+			drop_aliases(lfirst(lc), rtable);
+	}
+}
+
+void
+sx_drop_join_aliases(Query *query)
+{
+	drop_aliases((Node *) query->jointree, query->rtable);
 }
 
 /* Always qualified: it is parsed under our search_path. */

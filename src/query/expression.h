@@ -20,6 +20,12 @@ extern Expr *sx_call_builtin(const char *name, Expr *arg);
 /* An aggregate of pg_catalog with one argument: min, max. */
 extern Aggref *sx_call_aggregate(const char *name, Expr *arg);
 
+/* count(*), of the rows that pass filter; NULL: of all. */
+extern Aggref *sx_count_rows(Expr *filter);
+
+/* The aggregate streamx.input_groups(*), of no rows: where the state keeps input groups. */
+extern Aggref *sx_call_input_groups(void);
+
 extern Const *sx_text_const(const char *text);
 
 /* An interval in pure time. */
@@ -33,6 +39,12 @@ extern Expr *sx_not_null(Expr *arg);
 
 /* AND a condition to a query's WHERE. */
 extern void sx_add_condition(Query *query, Expr *condition);
+
+/*
+ * Take the aliases of joins off a query.  They hide the joined relations from its text,
+ * which names them where we do: stream.ctid.
+ */
+extern void sx_drop_join_aliases(Query *query);
 
 /* type(typmod) and collation of an expression, as SQL. */
 extern void sx_append_type(StringInfo sql, Oid type, int32 typmod, Oid collation);

@@ -17,6 +17,7 @@
 #include "utils/lsyscache.h"
 
 #include "catalog/refused.h"
+#include "query/inputs.h"
 #include "query/late.h"
 #include "query/run.h"
 #include "query/session.h"
@@ -37,6 +38,7 @@ typedef struct Recording
 	const SxBatch *batch;
 	const SxRows *rows;
 	int count;
+	bool *is_refused; /* by place in rows */
 } Recording;
 
 static void add_row(SxRows *rows, const SxBatch *batch, int row);
@@ -136,6 +138,7 @@ record_refused(void *context, int place)
 	Recording *recording = context;
 
 	recording->count++;
+	recording->is_refused[place] = true;
 	record(recording->view, recording->reader, recording->batch, recording->rows->rows[place],
 		   false);
 }
@@ -144,7 +147,8 @@ void
 sx_late_sessions(const SxView *view, const SxReader *reader, const SxBatch *batch,
 				 const SxRows *rows, int *late, int64 *groups)
 {
-	Recording recording = {view, reader, batch, rows, 0};
+	Recording recording = {view, reader, batch, rows, 0, palloc0(sizeof(bool) * rows->count)};
+	SxRows accepted = {0};
 	SxScanInput input = {
 		.stream = view->stream, .batch = batch, .rows = rows->rows, .nrows = rows->count};
 	DestReceiver *dest =
@@ -155,6 +159,13 @@ sx_late_sessions(const SxView *view, const SxReader *reader, const SxBatch *batc
 	sx_run(view, sx_sql_select_all(view->rows), &input, dest);
 	sx_session_counts(dest, &inserted, &updated);
 	dest->rDestroy(dest);
+	for (int i = 0; view->inputs && i < rows->count; i++)
+	{
+		if (!recording.is_refused[i])
+			add_row(&accepted, batch, rows->rows[i]);
+	}
+	if (accepted.count > 0)
+		sx_inputs_run(view, batch, &accepted, DT_NOBEGIN);
 	*late = recording.count;
 	*groups = inserted + updated;
 }

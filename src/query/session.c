@@ -514,7 +514,8 @@ static bool
 has_same_keys(const SessionReceiver *receiver)
 {
 	return !TupIsNull(receiver->pending) &&
-		   sx_state_same_keys(receiver->state, receiver->pending, receiver->bucket);
+		   sx_state_same_columns(receiver->state, receiver->pending, receiver->bucket,
+								 receiver->nkeys);
 }
 
 /* Whether the next bucket belongs to the session in memory, which begins at or before it. */

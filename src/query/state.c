@@ -20,8 +20,10 @@
 #include "access/xact.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_type.h"
+#include "commands/sequence.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -40,6 +42,9 @@ struct SxState
 	int nindexed; /* columns of the unique index: what tells groups apart */
 	int nleading; /* columns before the states */
 	int ncolumns;
+	bool is_unique;		/* the index: one row for each group */
+	int input_groups;	/* column that lists a row's input groups, from 0, or -1 */
+	Oid group_sequence; /* numbers new ones */
 	MemoryContext context;
 	Relation table;
 	Snapshot snapshot;
@@ -61,6 +66,8 @@ struct SxState
 	int64 updated;
 };
 
+static void open_table(SxState *state, Oid relid, bool is_session);
+static void add_input_group(SxState *state);
 static void store_written(SxState *state, const Datum *values, const bool *isnull);
 static void fill_key(ScanKey key, Datum value, bool is_null);
 static void rescan(SxState *state);
@@ -80,25 +87,49 @@ sx_state_open(const SxView *view)
 	SxState *state = palloc0(sizeof(SxState));
 	bool is_session = view->window.kind == SX_WINDOW_SESSION;
 
-	/* what this transaction wrote before is to be seen, too */
-	CommandCounterIncrement();
-
 	state->view_name = view->name;
 	state->nleading = view->nkeys + view->nslice;
 	state->nindexed = is_session ? view->nkeys + 1 : state->nleading;
 	state->ncolumns = state->nleading + view->naggregates;
+	state->is_unique = true;
+	state->input_groups = view->input_groups < 0 ? -1 : state->nleading + view->input_groups;
+	state->group_sequence = view->group_sequence;
+	open_table(state, view->state, is_session);
+	return state;
+}
+
+SxState *
+sx_state_open_inputs(const SxView *view, const SxViewInputs *inputs)
+{
+	SxState *state = palloc0(sizeof(SxState));
+
+	state->view_name = view->name;
+	state->nindexed = 2; /* input_group, hash */
+	state->nleading = state->nindexed + inputs->ninputs;
+	state->ncolumns = state->nleading + inputs->nmultiplicities;
+	state->input_groups = -1;
+	open_table(state, inputs->table, false);
+	return state;
+}
+
+static void
+open_table(SxState *state, Oid relid, bool is_session)
+{
+	/* what this transaction wrote before is to be seen, too */
+	CommandCounterIncrement();
+
 	state->context = CurrentMemoryContext;
-	state->table = table_open(view->state, RowExclusiveLock);
+	state->table = table_open(relid, RowExclusiveLock);
 	if (RelationGetNumberOfAttributes(state->table) != state->ncolumns)
-		elog(ERROR, "state table of continuous view \"%s\" has %d columns instead of %d",
-			 view->name, RelationGetNumberOfAttributes(state->table), state->ncolumns);
+		elog(ERROR, "table \"%s\" of continuous view \"%s\" has %d columns instead of %d",
+			 RelationGetRelationName(state->table), state->view_name,
+			 RelationGetNumberOfAttributes(state->table), state->ncolumns);
 	state->snapshot = RegisterSnapshot(GetLatestSnapshot());
 	state->found = table_slot_create(state->table, NULL);
 	state->written = MakeSingleTupleTableSlot(RelationGetDescr(state->table), &TTSOpsVirtual);
 	state->index = open_probe_index(state);
 	prepare_keys(state, is_session);
 	state->scan = sx_index_beginscan(state->table, state->index, state->snapshot, state->nkeys);
-	return state;
 }
 
 TupleDesc
@@ -141,6 +172,25 @@ sx_state_find(SxState *state, const Datum *values, const bool *isnull)
 	return next_row(state, ForwardScanDirection);
 }
 
+TupleTableSlot *
+sx_state_find_next(SxState *state)
+{
+	return next_row(state, ForwardScanDirection);
+}
+
+TupleTableSlot *
+sx_state_find_again(SxState *state, const SxStateRow *row)
+{
+	ItemPointerData tid = row->tid;
+
+	ExecClearTuple(state->found);
+	if (!table_tuple_fetch_row_version(state->table, &tid, state->snapshot, state->found))
+		elog(ERROR, "a row of continuous view \"%s\" is gone while its lock is held",
+			 state->view_name);
+	slot_getallattrs(state->found);
+	return state->found;
+}
+
 void
 sx_state_scan(SxState *state, const Datum *values, const bool *isnull, TimestampTz after,
 			  TimestampTz last)
@@ -169,9 +219,10 @@ sx_state_row(const SxState *state)
 }
 
 bool
-sx_state_same_keys(const SxState *state, const TupleTableSlot *left, const TupleTableSlot *right)
+sx_state_same_columns(const SxState *state, const TupleTableSlot *left, const TupleTableSlot *right,
+					  int ncolumns)
 {
-	for (int i = 0; i < state->nindexed - 1; i++)
+	for (int i = 0; i < ncolumns; i++)
 	{
 		ScanKey key = &state->keys[i];
 
@@ -224,6 +275,8 @@ void
 sx_state_insert(SxState *state, const Datum *values, const bool *isnull)
 {
 	store_written(state, values, isnull);
+	if (state->input_groups >= 0 && isnull[state->input_groups])
+		add_input_group(state);
 	simple_table_tuple_insert(state->table, state->written);
 	insert_index_entries(state, false, SX_UPDATE_ALL_INDEXES);
 	state->inserted++;
@@ -263,6 +316,17 @@ store_written(SxState *state, const Datum *values, const bool *isnull)
 	memcpy(written->tts_values, values, state->ncolumns * sizeof(Datum));
 	memcpy(written->tts_isnull, isnull, state->ncolumns * sizeof(bool));
 	ExecStoreVirtualTuple(written);
+}
+
+/* A group of its own for the inputs of a new row. */
+static void
+add_input_group(SxState *state)
+{
+	Datum group = Int64GetDatum(nextval_internal(state->group_sequence, false));
+
+	state->written->tts_values[state->input_groups] = PointerGetDatum(
+		construct_array(&group, 1, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	state->written->tts_isnull[state->input_groups] = false;
 }
 
 /* The row as it is now written, instead of the one at tid. */
@@ -322,8 +386,8 @@ open_probe_index(SxState *state)
 	{
 		Relation index = index_open(lfirst_oid(lc), RowExclusiveLock);
 		Form_pg_index form = index->rd_index;
-		bool is_probe = form->indisunique && form->indisvalid && form->indisready &&
-						form->indnkeyatts == state->nindexed &&
+		bool is_probe = form->indisunique == state->is_unique && form->indisvalid &&
+						form->indisready && form->indnkeyatts == state->nindexed &&
 						index->rd_rel->relam == BTREE_AM_OID &&
 						heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL);
 
@@ -334,8 +398,8 @@ open_probe_index(SxState *state)
 		index_close(index, NoLock);
 	}
 	ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
-					errmsg("state table of continuous view \"%s\" has no unique index on its keys",
-						   state->view_name),
+					errmsg("table \"%s\" of continuous view \"%s\" has no index on its keys",
+						   RelationGetRelationName(state->table), state->view_name),
 					errhint("Drop the view and create it again.")));
 }
 

@@ -1,7 +1,8 @@
 /*
  * state.h
  *	  The state store: find, insert and replace one group's row in a view's
- *	  state table.  Callers see groups, never TIDs; another store may follow.
+ *	  state table, or a row in one of its tables of inputs.  Callers see groups,
+ *	  never TIDs; another store may follow.
  */
 #ifndef SX_STATE_H
 #define SX_STATE_H
@@ -20,7 +21,14 @@ typedef struct SxState SxState;
  */
 extern SxState *sx_state_open(const SxView *view);
 
-/* The state table's columns. */
+/*
+ * Open a table of inputs likewise.  Its columns: input_group, hash, the inputs, the
+ * multiplicities, of which the last are what sx_state_update replaces.  Rows are found by
+ * input_group and hash, of which there may be several (sx_state_find_next).
+ */
+extern SxState *sx_state_open_inputs(const SxView *view, const SxViewInputs *inputs);
+
+/* The table's columns. */
 extern TupleDesc sx_state_descriptor(const SxState *state);
 
 /*
@@ -36,6 +44,9 @@ extern void sx_state_check_delta(const SxState *state, TupleDesc delta,
  */
 extern TupleTableSlot *sx_state_find(SxState *state, const Datum *values, const bool *isnull);
 
+/* Another row like the one last found, or NULL. */
+extern TupleTableSlot *sx_state_find_next(SxState *state);
+
 /*
  * Sessions: begin to go through the stored rows with the keys in the first
  * columns of values whose slice_start is after after, and at or before last,
@@ -47,24 +58,31 @@ extern void sx_state_scan(SxState *state, const Datum *values, const bool *isnul
 						  TimestampTz after, TimestampTz last);
 extern TupleTableSlot *sx_state_next(SxState *state);
 
-/* The row last returned by sx_state_next: to be removed, or replaced, once, now or later. */
+/*
+ * The row last found, or returned by sx_state_next: to be removed, or replaced, once, now or
+ * later, or to be found again.
+ */
 typedef struct SxStateRow
 {
 	ItemPointerData tid;
 } SxStateRow;
 extern SxStateRow sx_state_row(const SxState *state);
+extern TupleTableSlot *sx_state_find_again(SxState *state, const SxStateRow *row);
 extern void sx_state_delete(SxState *state, const SxStateRow *row);
 extern void
 sx_state_replace(SxState *state, const SxStateRow *row, const Datum *values, const bool *isnull);
 
-/* Sessions: whether two rows, of the delta or stored, have equal keys.  Their columns are deformed. */
-extern bool
-sx_state_same_keys(const SxState *state, const TupleTableSlot *left, const TupleTableSlot *right);
+/*
+ * Whether two rows, of a delta or stored, are equal in their first ncolumns, which
+ * the index must have.  Their columns are deformed.
+ */
+extern bool sx_state_same_columns(const SxState *state, const TupleTableSlot *left,
+								  const TupleTableSlot *right, int ncolumns);
 
 /* Replace the row last found: the state columns take new values, keys stay as stored. */
 extern void sx_state_update(SxState *state, const Datum *states, const bool *isnull);
 
-/* Add a group: values for all columns. */
+/* Add a group: values for all columns; it gets an input group, if the view has inputs. */
 extern void sx_state_insert(SxState *state, const Datum *values, const bool *isnull);
 
 /*

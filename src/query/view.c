@@ -10,6 +10,7 @@
 
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "catalog/dependency.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "nodes/nodeFuncs.h"
@@ -27,6 +28,7 @@
 #include "utils/timestamp.h"
 
 #include "catalog/spi.h"
+#include "query/input_set.h"
 #include "query/view.h"
 
 typedef struct Entry
@@ -43,6 +45,8 @@ static void create_cache(void);
 static void forget(Datum arg, Oid relid);
 static SxView *load(Oid relid);
 static void read_catalog(SxView *view);
+static bool is_of_inputs(const SxView *view, Oid relid);
+static void read_all_inputs(SxView *view);
 static void read_delta(SxView *view);
 
 const SxView *
@@ -101,6 +105,21 @@ create_cache(void)
 	CacheRegisterRelcacheCallback(forget, (Datum) 0);
 }
 
+static bool
+is_of_inputs(const SxView *view, Oid relid)
+{
+	ListCell *lc;
+
+	foreach (lc, view->inputs)
+	{
+		const SxViewInputs *inputs = lfirst(lc);
+
+		if (relid == inputs->table || relid == inputs->delta)
+			return true;
+	}
+	return false;
+}
+
 /* Only marks: what a caller holds stays readable to the next sx_view_load. */
 static void
 forget(Datum arg, Oid relid)
@@ -114,7 +133,8 @@ forget(Datum arg, Oid relid)
 		const SxView *view = entry->view;
 
 		if (!OidIsValid(relid) || view == NULL || relid == view->relid || relid == view->stream ||
-			relid == view->delta || relid == view->state || relid == view->windows)
+			relid == view->delta || relid == view->state || relid == view->windows ||
+			relid == view->trial || is_of_inputs(view, relid))
 			entry->is_valid = false;
 	}
 }
@@ -150,6 +170,7 @@ load(Oid relid)
 	ReleaseSysCache(tuple);
 
 	read_catalog(view);
+	read_all_inputs(view);
 	read_delta(view);
 	return view;
 }
@@ -172,6 +193,37 @@ text_list(Datum array)
 					  &count);
 	for (int i = 0; i < count; i++)
 		list = lappend(list, TextDatumGetCString(values[i]));
+	return list;
+}
+
+static Datum *
+relations_of(Datum array, int *count)
+{
+	Datum *values;
+
+	deconstruct_array(DatumGetArrayTypeP(array), REGCLASSOID, sizeof(Oid), true, TYPALIGN_INT,
+					  &values, NULL, count);
+	return values;
+}
+
+/* Tables of inputs, with the views that make them. */
+static List *
+inputs_list(Datum tables, Datum views)
+{
+	List *list = NIL;
+	int ntables;
+	int nviews;
+	Datum *table = relations_of(tables, &ntables);
+	Datum *view = relations_of(views, &nviews);
+
+	for (int i = 0; i < Min(ntables, nviews); i++)
+	{
+		SxViewInputs *inputs = palloc0(sizeof(SxViewInputs));
+
+		inputs->table = DatumGetObjectId(table[i]);
+		inputs->delta = DatumGetObjectId(view[i]);
+		list = lappend(list, inputs);
+	}
 	return list;
 }
 
@@ -222,7 +274,8 @@ read_catalog(SxView *view)
 					   " (extract(epoch FROM refused_retention) * 1000000)::bigint,"
 					   " late_rows = 'store', settings,"
 					   " (SELECT s.stream FROM streamx.view_streams s WHERE s.view = v.view),"
-					   " window_kind, window_size, window_step, window_origin, window_timezone"
+					   " window_kind, window_size, window_step, window_origin, window_timezone,"
+					   " inputs, input_views, trial_view"
 					   " FROM streamx.views v WHERE v.view = $1",
 					   1, &type, &value) == 0)
 		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
@@ -241,6 +294,10 @@ read_catalog(SxView *view)
 	MemoryContextSwitchTo(spi_context);
 	view->stream = DatumGetObjectId(column(11, &is_null));
 	read_window(&view->window);
+	spi_context = MemoryContextSwitchTo(context);
+	view->trial = DatumGetObjectId(column(19, &is_null));
+	view->inputs = inputs_list(column(17, &is_null), column(18, &is_null));
+	MemoryContextSwitchTo(spi_context);
 	sx_spi_end(&spi);
 }
 
@@ -310,31 +367,12 @@ slice_columns(SxWindowKind kind)
 	}
 }
 
-/* What the delta's query tells: its columns, its aggregates, and what it needs of the stream. */
+/* Note what a query that reads the stream needs of it. */
 static void
-read_delta(SxView *view)
+collect_query(SxView *view, Query *query)
 {
-	Relation rel = table_open(view->delta, AccessShareLock);
-	Query *query = get_view_query(rel);
 	ColumnsContext context = {.view = view, .rtable = query->rtable};
 	ListCell *lc;
-
-	foreach (lc, query->targetList)
-	{
-		TargetEntry *entry = lfirst(lc);
-
-		if (entry->resjunk || strncmp(entry->resname, "slice_", strlen("slice_")) == 0)
-			continue;
-		if (entry->resname[0] == 'k')
-			view->nkeys++;
-		else
-			view->aggregates =
-				lappend(view->aggregates,
-						copyObject(linitial_node(Aggref, castNode(FuncExpr, entry->expr)->args)));
-	}
-	view->naggregates = list_length(view->aggregates);
-	view->nslice = slice_columns(view->window.kind);
-	view->is_single = query->groupClause == NIL;
 
 	foreach (lc, query->rtable)
 	{
@@ -344,5 +382,96 @@ read_delta(SxView *view)
 			context.rti = foreach_current_index(lc) + 1;
 	}
 	(void) query_tree_walker(query, collect_columns, &context, QTW_IGNORE_JOINALIASES);
+}
+
+/* A state that is no aggregate of the user's: a counter of inputs, or the input groups. */
+static void
+read_input_state(SxView *view, const char *name, int number)
+{
+	int set;
+	int multiplicity;
+
+	if (strcmp(name, SX_INPUT_GROUPS) == 0)
+		view->input_groups = number;
+	else if (sx_counter_of_name(name, &set, &multiplicity) && set < list_length(view->inputs))
+	{
+		SxViewInputs *inputs = list_nth(view->inputs, set);
+
+		if (multiplicity < inputs->nmultiplicities)
+			inputs->counter[multiplicity] = number;
+	}
+}
+
+/* What the delta's query tells: its columns, its aggregates, and what it needs of the stream. */
+static void
+read_delta(SxView *view)
+{
+	Relation rel = table_open(view->delta, AccessShareLock);
+	Query *query = get_view_query(rel);
+	ListCell *lc;
+
+	view->input_groups = -1;
+	foreach (lc, query->targetList)
+	{
+		TargetEntry *entry = lfirst(lc);
+
+		if (entry->resjunk || strncmp(entry->resname, "slice_", strlen("slice_")) == 0)
+			continue;
+		if (entry->resname[0] == 'k')
+		{
+			view->nkeys++;
+			continue;
+		}
+		read_input_state(view, entry->resname, list_length(view->aggregates));
+		view->aggregates =
+			lappend(view->aggregates,
+					copyObject(linitial_node(Aggref, castNode(FuncExpr, entry->expr)->args)));
+	}
+	view->naggregates = list_length(view->aggregates);
+	view->nslice = slice_columns(view->window.kind);
+	view->is_single = query->groupClause == NIL;
+	collect_query(view, query);
 	table_close(rel, AccessShareLock);
+}
+
+/* The same of the view of a table of inputs. */
+static void
+read_inputs(SxView *view, SxViewInputs *inputs)
+{
+	Relation rel = table_open(inputs->delta, AccessShareLock);
+	Query *query = get_view_query(rel);
+	int columns = list_length(query->targetList);
+	ListCell *lc;
+
+	inputs->is_distinct = palloc0(columns * sizeof(bool));
+	inputs->counter = palloc(columns * sizeof(int));
+	foreach (lc, query->targetList)
+	{
+		const TargetEntry *entry = lfirst(lc);
+
+		if (entry->resjunk)
+			continue;
+		if (entry->resname[0] == 'i')
+			inputs->ninputs++;
+		else if (entry->resname[0] == 'd' || entry->resname[0] == 'm')
+		{
+			inputs->counter[inputs->nmultiplicities] = -1;
+			inputs->is_distinct[inputs->nmultiplicities++] = entry->resname[0] == 'd';
+		}
+	}
+	collect_query(view, query);
+	table_close(rel, AccessShareLock);
+}
+
+static void
+read_all_inputs(SxView *view)
+{
+	List *sequences = view->inputs ? getOwnedSequences(view->state) : NIL;
+	ListCell *lc;
+
+	foreach (lc, view->inputs)
+		read_inputs(view, lfirst(lc));
+	/* what the trial needs, the inputs need, too */
+	if (sequences)
+		view->group_sequence = linitial_oid(sequences);
 }

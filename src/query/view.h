@@ -12,6 +12,17 @@
 #include "nodes/pg_list.h"
 #include "window/window.h"
 
+/* A table of inputs, for aggregates that have no states (see input_set.h). */
+typedef struct SxViewInputs
+{
+	Oid table;
+	Oid delta; /* the inputs of one micro-batch: keys, slice_start, inputs, multiplicities */
+	int ninputs;
+	int nmultiplicities;
+	bool *is_distinct; /* of each multiplicity: only whether it is 0 matters */
+	int *counter;	   /* of each: the state (from 0) that counts the distinct inputs, or -1 */
+} SxViewInputs;
+
 typedef struct SxView
 {
 	Oid relid; /* the visible view */
@@ -22,6 +33,7 @@ typedef struct SxView
 	Oid delta;		/* the delta view */
 	Oid rows;		/* the rows view */
 	Oid definition; /* the definition view */
+	Oid trial;		/* the view of aggregates that a row may make fail, or InvalidOid */
 	Oid windows;	/* hop and cumulate: the foreign table that composes windows from slices */
 	SxWindow window;
 	int64 allowed_lateness_us;
@@ -50,6 +62,9 @@ typedef struct SxView
 	bool is_single; /* no GROUP BY: one row, under a constant key */
 	int naggregates;
 	List *aggregates; /* Aggrefs of the delta, in order */
+	List *inputs;	  /* SxViewInputs * */
+	int input_groups; /* the state (from 0) that lists a row's input groups, or -1 */
+	Oid group_sequence;
 } SxView;
 
 /*

@@ -88,6 +88,7 @@ FROM (SELECT watch(format('%s(%s)', proname,
                                     FROM unnest(proargtypes) WITH ORDINALITY a (type, n)), '*')))
       FROM pg_aggregate JOIN pg_proc p ON p.oid = aggfnoid
       WHERE aggkind = 'n' AND pronamespace = 'pg_catalog'::regnamespace
+        AND proname !~ 'object_agg' -- they take no NULL for a key: see inputs.sql
         AND NOT (oidvectortypes(proargtypes) = 'bytea' AND proname IN ('min', 'max'))
       ORDER BY p.oid) w;
 
@@ -180,12 +181,7 @@ SELECT ok(count(DISTINCT call) > 100, 'a row more in the table would be noticed'
 
 SELECT is(count(*), 7::bigint, 'seven groups: 0 to 3, NULL, 77 and 78') FROM watched_0;
 
--- What was refused has no combine function, or no order to be combined in
-SELECT is_empty(
-	$$SELECT * FROM refused
-	  WHERE call !~ '^(array_agg|string_agg|json_|jsonb_|xmlagg|range_agg|any_value|m..\(ROW)'$$,
-	'every other aggregate has its view');
-SELECT is(count(*) FILTER (WHERE detail = 'Its result depends on the order of its inputs.') >= 9, true,
-          'reasons are given') FROM refused;
+-- What was refused PostgreSQL has, but for other rows than these
+SELECT is_empty($$SELECT * FROM refused WHERE call !~ '^m..\(ROW'$$, 'every other aggregate has its view');
 
 DROP SCHEMA aggregates CASCADE;

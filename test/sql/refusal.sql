@@ -33,13 +33,10 @@ CREATE VIEW x WITH (streamx.continuous) AS
 	WITH d AS (DELETE FROM title RETURNING page) SELECT count(*) FROM visits JOIN d USING (page);
 
 -- aggregates
-CREATE VIEW x WITH (streamx.continuous) AS SELECT count(DISTINCT page) FROM visits;
-CREATE VIEW x WITH (streamx.continuous) AS SELECT array_agg(page ORDER BY ts) FROM visits;
-CREATE VIEW x WITH (streamx.continuous) AS SELECT string_agg(page, ',') FROM visits;
-CREATE VIEW x WITH (streamx.continuous) AS SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY n) FROM visits;
-CREATE VIEW x WITH (streamx.continuous) AS SELECT jsonb_agg(page) FROM visits;
-CREATE AGGREGATE no_combine (int) (SFUNC = int4pl, STYPE = int);
-CREATE VIEW x WITH (streamx.continuous) AS SELECT no_combine(n) FROM visits;
+CREATE VIEW x WITH (streamx.continuous) AS SELECT count(DISTINCT pair) FROM visits, LATERAL (SELECT ROW(page, n) AS pair) AS p;
+CREATE VIEW x WITH (streamx.continuous) AS SELECT array_agg(random() ORDER BY ts) FROM visits;
+CREATE VIEW x WITH (streamx.continuous) AS SELECT string_agg(page, ',' ORDER BY now()) FROM visits;
+CREATE VIEW x WITH (streamx.continuous) AS SELECT percentile_cont(random()) WITHIN GROUP (ORDER BY n) FROM visits;
 CREATE VIEW x WITH (streamx.continuous) AS SELECT page FROM visits;
 
 -- clauses

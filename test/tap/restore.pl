@@ -39,7 +39,7 @@ INSERT INTO shop.passing VALUES (1), (2);
 END
 
 # Given windows of every kind, of a role and in a schema with names that need care, with partly late rows and removed windows
-my @windows = map { qq("Wi n;dows"."$_") } 'hop s', qw(gaps kept cumulated kept_steps sessions kept_sessions days months kept_days local);
+my @windows = map { qq("Wi n;dows"."$_") } 'hop s', qw(gaps kept cumulated kept_steps sessions kept_sessions days months kept_days local inputs hopping_inputs joined);
 $node->safe_psql('postgres', <<'END');
 CREATE ROLE "o'dd; clerk";
 CREATE SCHEMA "Wi n;dows" AUTHORIZATION "o'dd; clerk";
@@ -68,6 +68,15 @@ CREATE VIEW kept_days WITH (streamx.continuous, streamx.retention = '1 day') AS
 	SELECT tumble("a t", '1 day', timezone => 'Europe/Berlin') AS w, sum(n) FROM "vis its" GROUP BY 1;
 CREATE FOREIGN TABLE "lo cal" (at timestamp, n int) SERVER streamx OPTIONS (event_time 'at', retain 'on');
 CREATE VIEW local WITH (streamx.continuous, streamx.retention = '1 day') AS SELECT hop(at, '2 hours', '1 hour') AS w, sum(n) FROM "lo cal" GROUP BY 1;
+CREATE VIEW inputs WITH (streamx.continuous) AS
+	SELECT session("a t", '15 minutes') AS w, count(DISTINCT n), string_agg(page, ',' ORDER BY n DESC) FILTER (WHERE n > 1), array_agg(n), mode() WITHIN GROUP (ORDER BY page),
+	       json_object_agg(n, page ORDER BY n) FROM "vis its" GROUP BY 1;
+CREATE VIEW hopping_inputs WITH (streamx.continuous) AS
+	SELECT hop("a t", '30 minutes', '20 minutes') AS w, count(DISTINCT page) AS pages, percentile_disc(0.5) WITHIN GROUP (ORDER BY n) FROM "vis its" GROUP BY 1;
+CREATE TABLE "ti tles" (page text, title text);
+INSERT INTO "ti tles" VALUES ('a', 'A'), ('b', 'B');
+CREATE VIEW joined WITH (streamx.continuous) AS
+	SELECT hop(j."a t", '30 minutes', '10 minutes') AS w, j.title, count(*), array_agg(j.n) FROM ("vis its" JOIN "ti tles" USING (page)) AS j GROUP BY 1, 2;
 GRANT SELECT ON "hop s", sessions TO guest;
 INSERT INTO "vis its" VALUES ('2024-03-29 22:30+00', 'a', 1), ('2024-03-30 09:00+00', 'a', 2), ('2024-03-30 09:14+00', NULL, 3), ('2024-03-30 09:20+00', 'b', 4);
 INSERT INTO "vis its" VALUES ('2024-03-31 09:35+00', 'a', 5), ('2024-03-31 09:05+00', 'a', 6), ('2024-03-31 10:29+00', 'a', 7), ('2024-03-31 10:31+00', 'b', 8);
@@ -94,8 +103,11 @@ SELECT c.relname, a.relname FROM pg_depend JOIN pg_class c ON c.oid = objid JOIN
 SELECT view, windows, window_kind, window_size, window_step, window_origin, window_timezone, retention, refused_retention, settings FROM streamx.views ORDER BY view::text;
 SELECT view, state, removed_through, deleting_through, deleting_from, is_deleting, refusals_through FROM streamx_internal.removal ORDER BY view::text;
 SELECT view, stream, start_offset FROM streamx.view_streams ORDER BY view::text;
-SELECT relname, coalesce(relacl, acldefault('r', relowner)) FROM pg_class WHERE relnamespace = 'streamx_internal'::regnamespace AND relname ~ '^v\d+_[a-z]+$' ORDER BY 1;
+SELECT relname, coalesce(relacl, acldefault('r', relowner)) FROM pg_class WHERE relnamespace = 'streamx_internal'::regnamespace AND relname ~ '^v\d+_[a-z0-9_]+$' AND relkind <> 'S' AND relkind <> 'i' ORDER BY 1;
 SELECT format('SELECT %L, s.* FROM %s s ORDER BY s.*::text', state, state) FROM streamx.views ORDER BY state::text \gexec
+SELECT view, inputs, input_views, trial_view FROM streamx.views ORDER BY view::text;
+SELECT format('SELECT %L, s.* FROM %s s ORDER BY s.*::text', i, i) FROM streamx.views, unnest(inputs) i ORDER BY i::text \gexec
+SELECT schemaname, sequencename, last_value FROM pg_sequences WHERE sequencename ~ '_input_group' ORDER BY 2;
 END
 }
 

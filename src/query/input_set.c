@@ -1,0 +1,211 @@
+/*
+ * input_set.c
+ *	  Aggregates that are kept by their inputs, and the sets of inputs.
+ */
+#include "compat.h"
+
+#include "access/transam.h"
+#include "catalog/pg_aggregate.h"
+#include "catalog/pg_type.h"
+#include "nodes/nodeFuncs.h"
+#include "parser/parse_func.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/typcache.h"
+
+#include "aggregate/image.h"
+#include "aggregate/transition.h"
+#include "query/input_set.h"
+#include "query/order.h"
+
+static bool can_be_counted(const SxDefinition *definition, const Aggref *aggref);
+
+bool
+sx_input_set_takes(const Aggref *aggref, const char **why)
+{
+	*why = NULL;
+	return aggref->aggdistinct != NIL || aggref->aggorder != NIL ||
+		   aggref->aggkind != AGGKIND_NORMAL || sx_order_matters(aggref) ||
+		   !OidIsValid(sx_aggregate_state_type(aggref, why));
+}
+
+/* In whatever order. */
+static bool
+are_same(const List *left, const List *right)
+{
+	return list_length(left) == list_length(right) && list_difference(left, right) == NIL;
+}
+
+void
+sx_input_set_add(SxDefinition *definition, const Aggref *aggref)
+{
+	List *inputs = sx_input_set_inputs(aggref);
+	SxInputSet *set = NULL;
+	SxMultiplicity *multiplicity = NULL;
+	ListCell *lc;
+
+	foreach (lc, definition->input_sets)
+	{
+		if (are_same(((SxInputSet *) lfirst(lc))->inputs, inputs))
+			set = lfirst(lc);
+	}
+	if (set == NULL)
+	{
+		set = palloc0(sizeof(SxInputSet));
+		set->inputs = inputs;
+		definition->input_sets = lappend(definition->input_sets, set);
+	}
+	foreach (lc, set->multiplicities)
+	{
+		if (equal(((SxMultiplicity *) lfirst(lc))->filter, aggref->aggfilter))
+			multiplicity = lfirst(lc);
+	}
+	if (multiplicity == NULL)
+	{
+		multiplicity = palloc0(sizeof(SxMultiplicity));
+		multiplicity->filter = aggref->aggfilter;
+		multiplicity->is_distinct = true;
+		set->multiplicities = lappend(set->multiplicities, multiplicity);
+	}
+	multiplicity->is_distinct &= aggref->aggdistinct != NIL;
+	multiplicity->is_counted |= can_be_counted(definition, aggref);
+}
+
+bool
+sx_input_set_find(const SxDefinition *definition, const Aggref *aggref, int *set, int *multiplicity)
+{
+	const char *why;
+	List *inputs;
+	ListCell *lc;
+	ListCell *lm;
+
+	if (!sx_input_set_takes(aggref, &why))
+		return false;
+	inputs = sx_input_set_inputs(aggref);
+	foreach (lc, definition->input_sets)
+	{
+		const SxInputSet *candidate = lfirst(lc);
+
+		if (!are_same(candidate->inputs, inputs))
+			continue;
+		foreach (lm, candidate->multiplicities)
+		{
+			*set = foreach_current_index(lc);
+			*multiplicity = foreach_current_index(lm);
+			if (equal(((SxMultiplicity *) lfirst(lm))->filter, aggref->aggfilter))
+				return true;
+		}
+	}
+	elog(ERROR, "aggregate is not among the view's input sets");
+}
+
+bool
+sx_input_set_is_grouped(const SxInputSet *set)
+{
+	ListCell *lc;
+
+	foreach (lc, set->inputs)
+	{
+		Node *input = lfirst(lc);
+
+		if (!sx_image_follows_equality(exprType(input), exprCollation(input)))
+			return false;
+	}
+	return true;
+}
+
+bool
+sx_input_set_may_fail(const Aggref *aggref)
+{
+	char *name = get_func_name(aggref->aggfnoid);
+
+	return aggref->aggkind == AGGKIND_NORMAL &&
+		   (aggref->aggfnoid >= FirstNormalObjectId || strstr(name, "object_agg") != NULL ||
+			aggref->aggfnoid == F_ARRAY_AGG_ANYARRAY);
+}
+
+char *
+sx_input_name(int input)
+{
+	return psprintf("i%d", input + 1);
+}
+
+/* d: whether it came, m: how often */
+char *
+sx_multiplicity_name(const SxInputSet *set, int multiplicity)
+{
+	const SxMultiplicity *found = list_nth(set->multiplicities, multiplicity);
+
+	return psprintf("%c%d", found->is_distinct ? 'd' : 'm', multiplicity + 1);
+}
+
+char *
+sx_counter_name(int set, int multiplicity)
+{
+	return psprintf("c%d_%d", set + 1, multiplicity + 1);
+}
+
+bool
+sx_counter_of_name(const char *name, int *set, int *multiplicity)
+{
+	if (sscanf(name, "c%d_%d", set, multiplicity) != 2)
+		return false;
+	(*set)--;
+	(*multiplicity)--;
+	return *set >= 0 && *multiplicity >= 0;
+}
+
+/* What must be stored to compute an expression: of a row without a type, or of an image, what it is made of. */
+static List *
+add_inputs(List *inputs, Expr *expr, Oid image)
+{
+	List *parts;
+	ListCell *lc;
+
+	if (IsA(expr, Const))
+		return inputs;
+	if (IsA(expr, FuncExpr) && ((FuncExpr *) expr)->funcid == image)
+		parts = ((FuncExpr *) expr)->args;
+	else if (IsA(expr, RowExpr) && ((RowExpr *) expr)->row_typeid == RECORDOID)
+		parts = ((RowExpr *) expr)->args;
+	else
+		return list_append_unique(inputs, expr);
+	foreach (lc, parts)
+		inputs = add_inputs(inputs, lfirst(lc), image);
+	return inputs;
+}
+
+List *
+sx_input_set_inputs(const Aggref *aggref)
+{
+	List *name = list_make2(makeString("streamx"), makeString("image"));
+	Oid image = LookupFuncName(name, 1, (Oid[]){ANYELEMENTOID}, false);
+	List *inputs = NIL;
+	ListCell *lc;
+
+	foreach (lc, aggref->args)
+		inputs = add_inputs(inputs, lfirst_node(TargetEntry, lc)->expr, image);
+	return inputs;
+}
+
+/*
+ * count(DISTINCT x) where each row of the state is a result: hop, cumulate and
+ * session combine several, in which the same value may have come.
+ */
+static bool
+can_be_counted(const SxDefinition *definition, const Aggref *aggref)
+{
+	Node *argument;
+	TypeCacheEntry *type;
+
+	if (aggref->aggfnoid != F_COUNT_ANY || aggref->aggdistinct == NIL)
+		return false;
+	argument = (Node *) linitial_node(TargetEntry, aggref->args)->expr;
+	if (IsA(argument, Const) || IsA(argument, RowExpr) ||
+		(definition->window.kind != SX_WINDOW_GLOBAL &&
+		 definition->window.kind != SX_WINDOW_TUMBLE))
+		return false;
+	type = lookup_type_cache(exprType(argument), TYPECACHE_HASH_EXTENDED_PROC);
+	return OidIsValid(type->hash_extended_proc) ||
+		   sx_image_follows_equality(exprType(argument), exprCollation(argument));
+}
