@@ -397,6 +397,9 @@ COMMENT ON FUNCTION streamx.no_input_group(bigint[]) IS 'aggregate support';
 CREATE AGGREGATE streamx.input_groups(*) (
     SFUNC = streamx.no_input_group, STYPE = bigint[], COMBINEFUNC = pg_catalog.array_cat, PARALLEL = SAFE
 );
+CREATE FUNCTION streamx.times("from" bigint, "to" bigint) RETURNS SETOF bigint
+    LANGUAGE internal IMMUTABLE PARALLEL SAFE STRICT ROWS 1 AS 'generate_series_int8';
+COMMENT ON FUNCTION streamx.times(bigint, bigint) IS 'generate_series, of which the planner expects one row: most inputs come once';
 COMMENT ON AGGREGATE streamx.input_groups(*) IS 'none: the numbers of input groups are given by streamx where it keeps states';
 
 -- Aggregates by order ---------------------------------------------------------

@@ -2,7 +2,7 @@
  * derive_inputs.c
  *	  An aggregate computed from its stored inputs, in the visible view:
  *
- *      (SELECT aggregate FROM inputs AS i, generate_series(1, i.m1)
+ *      (SELECT aggregate FROM inputs AS i, times(1, i.m1)
  *       WHERE i.input_group = ANY (state.input_groups) AND i.m1 > 0)
  *
  * It is the user's own aggregate, over columns of the table of inputs instead
@@ -92,7 +92,7 @@ select_inputs(const FromInputs *context, int multiplicity)
 		quote_qualified_identifier(get_namespace_name(get_rel_namespace(context->table)),
 								   get_rel_name(context->table)));
 	if (!chosen->is_distinct)
-		appendStringInfo(&sql, ", pg_catalog.generate_series(1::pg_catalog.int8, i.%s)", column);
+		appendStringInfo(&sql, ", streamx.times(1, i.%s)", column);
 	appendStringInfoString(&sql, " WHERE i.input_group OPERATOR(pg_catalog.=) ANY ($1)");
 	if (list_length(set->multiplicities) > 1)
 		appendStringInfo(&sql, " AND i.%s OPERATOR(pg_catalog.>) 0", column);
