@@ -10,6 +10,7 @@
 
 #include "access/htup_details.h"
 #include "access/transam.h"
+#include "catalog/namespace.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_aggregate.h"
 #include "catalog/pg_proc.h"
@@ -176,6 +177,13 @@ prepare_caches(void)
 
 /* The catalogs */
 
+/* Whether a function is the extension's own. */
+static bool
+is_ours(Oid function)
+{
+	return get_func_namespace(function) == get_namespace_oid("streamx", true);
+}
+
 static void
 look_up(Oid aggfnoid, const Oid *argtypes, int nargs, SxAggregateLookup *lookup)
 {
@@ -228,7 +236,8 @@ look_up(Oid aggfnoid, const Oid *argtypes, int nargs, SxAggregateLookup *lookup)
 	else
 	{
 		lookup->stored_type = sx_state_type_oid();
-		lookup->header = sx_state_header(describe(lookup, argtypes, nargs));
+		lookup->header = sx_state_header(describe(lookup, argtypes, nargs),
+										 is_ours(lookup->serialise_function));
 	}
 	ReleaseSysCache(function_tuple);
 	ReleaseSysCache(aggregate_tuple);

@@ -39,9 +39,9 @@ static void header_mismatch(const SxStateHeader *found, Oid aggfnoid) pg_attribu
  * two aggregates of the same signature.
  */
 SxStateHeader
-sx_state_header(const char *description)
+sx_state_header(const char *description, bool is_ours)
 {
-	SxStateHeader header = {STATE_FORMAT, SX_SERVER_MAJOR};
+	SxStateHeader header = {STATE_FORMAT, is_ours ? 0 : SX_SERVER_MAJOR};
 	uint8 digest[PG_SHA256_DIGEST_LENGTH];
 	pg_cryptohash_ctx *hash = pg_cryptohash_create(PG_SHA256);
 
@@ -105,7 +105,7 @@ header_mismatch(const SxStateHeader *found, Oid aggfnoid)
 						errmsg("stored state of aggregate %s has unknown format %d",
 							   format_procedure(aggfnoid), found->format),
 						errhint("Recompute the continuous view with streamx.rebuild.")));
-	if (found->server_major != SX_SERVER_MAJOR)
+	if (found->server_major != 0 && found->server_major != SX_SERVER_MAJOR)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("stored state of aggregate %s was made by PostgreSQL %d",
 							   format_procedure(aggfnoid), found->server_major),

@@ -16,12 +16,15 @@
 typedef struct SxStateHeader
 {
 	uint8 format;
-	uint8 server_major;
+	uint8 server_major; /* 0: any can read them */
 	uint8 signature[8];
 } SxStateHeader;
 
-/* The header for states of the aggregate that description stands for. */
-extern SxStateHeader sx_state_header(const char *description);
+/*
+ * The header for states of the aggregate that description stands for.  is_ours:
+ * its serialise function is streamx's, whose bytes do not depend on the server.
+ */
+extern SxStateHeader sx_state_header(const char *description, bool is_ours);
 
 /* A streamx.state around serialised bytes, palloc'd. */
 extern Datum sx_state_wrap(const SxStateHeader *header, Datum serialised);

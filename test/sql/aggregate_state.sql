@@ -149,6 +149,16 @@ CREATE AGGREGATE tell_sum(bigint) (sfunc = int8pl, stype = bigint);
 SELECT throws_ok($$SELECT streamx.finalize(7::int8, 'tell_sum(int8)', NULL::int8, NULL::int8)$$,
     '0A000', 'states of aggregate tell_sum(bigint) cannot be kept', 'no combine function');
 
+-- States of our own aggregates outlive the server's major version: the second byte says which one reads them
+CREATE FOREIGN TABLE of_versions (n numeric) SERVER streamx;
+SET client_min_messages = warning;
+CREATE VIEW versions WITH (streamx.continuous) AS SELECT avg(n), first(n, n), approx_count_distinct(n) FROM of_versions;
+INSERT INTO of_versions VALUES (1);
+SELECT state FROM streamx.views WHERE view = 'versions'::regclass \gset
+SELECT is(substr(a1::text, 5, 2) <> '00', true, 'the server''s'), is(substr(a2::text, 5, 2), '00', 'ours'), is(substr(a3::text, 5, 2), '00', 'ours') FROM :state;
+DROP FOREIGN TABLE of_versions CASCADE;
+RESET client_min_messages;
+
 DROP AGGREGATE tell_sum(bigint);
 DROP AGGREGATE secret_sum(bigint);
 DROP AGGREGATE collect(anycompatible);
