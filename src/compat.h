@@ -134,6 +134,19 @@
 #define sx_compat_take_permissions(query, pstate) ((void) 0)
 #endif
 
+/* Columns of a relation that a query must be allowed to read (Bitmapset **), or NULL: they are checked nowhere. */
+#if PG_VERSION_NUM >= 160000
+#define sx_compat_selected_columns(query, rte)                                                     \
+	((rte)->perminfoindex == 0                                                                     \
+		 ? NULL                                                                                    \
+		 : &getRTEPermissionInfo((query)->rteperminfos, (rte))->selectedCols)
+#define sx_compat_forget_columns(rte) ((void) 0)
+#else
+#define sx_compat_selected_columns(query, rte)                                                     \
+	((rte)->rtekind != RTE_RELATION ? NULL : &(rte)->selectedCols)
+#define sx_compat_forget_columns(rte) ((rte)->selectedCols = NULL)
+#endif
+
 #if PG_VERSION_NUM >= 180000
 #define sx_compat_executor_run(desc, direction, count) ExecutorRun((desc), (direction), (count))
 #else

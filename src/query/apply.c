@@ -25,6 +25,7 @@
 #include "catalog/refused.h"
 #include "query/apply.h"
 #include "query/attach.h"
+#include "query/family.h"
 #include "query/inputs.h"
 #include "query/late.h"
 #include "query/merge.h"
@@ -53,14 +54,16 @@ typedef struct Share
 static void refuse_rows(SxReader *reader, SxBatch *batch, SxApplyCounts *counts);
 static void
 refuse_columns(const SxView *view, SxReader *reader, SxBatch *batch, SxApplyCounts *counts);
-static void apply_view(const SxView *view, SxReader *reader, SxBatch *batch, SxApplyCounts *counts);
-static void select_rows(Share *share);
+static void apply_families(SxReader *reader, SxBatch *batch, SxApplyCounts *counts);
+static void apply_one_by_one(SxReader *reader, SxBatch *batch, SxApplyCounts *counts);
+static void count_view(Oid view, SxApplyCounts *own, SxApplyCounts *counts);
+static void apply_family(List *views, SxReader *reader, SxBatch *batch, SxApplyCounts *counts);
+static void select_rows(List *family);
 static bool apply_carefully(Oid view, SxReader *reader, SxBatch *batch, bool is_alone,
 							SxApplyCounts *counts, Oid *paused_view);
-static void
-run_rows(Share *share, SxTimeliness timeliness, const SxRows *rows, SxApplyCounts *counts);
-static void run_delta(const SxView *view, const SxBatch *batch, const SxRows *rows,
-					  int64 from_window, SxApplyCounts *counts);
+static void run_rows(List *family, SxTimeliness timeliness, const SxRows *rows);
+static void note_rows(Share *share, SxTimeliness timeliness, const SxRows *rows);
+static void run_deltas(List *family, const SxRows *rows, int64 from_window);
 static void add_counts(SxApplyCounts *sum, const SxApplyCounts *counts);
 static void advance(SxReader *reader, const SxBatch *batch);
 
@@ -97,31 +100,81 @@ sx_apply_lock(SxReader *reader)
 void
 sx_apply(SxReader *reader, SxBatch *batch, bool is_careful, SxApplyCounts *counts)
 {
+	counts->seen.rows += batch->nrows;
+	refuse_rows(reader, batch, counts);
+	if (is_careful)
+		apply_one_by_one(reader, batch, counts);
+	else
+		apply_families(reader, batch, counts);
+	advance(reader, batch);
+	sx_retention_apply(reader, counts->groups);
+}
+
+/* Those views at the head of the list, and later ones, that can run with the first; removed from it. */
+static List *
+take_family(List **views, const SxBatch *batch)
+{
+	uint64 family = sx_view_load(linitial_oid(*views))->family;
+	List *taken = NIL;
+	ListCell *lc;
+
+	foreach (lc, *views)
+	{
+		/* a column's error makes rows differ by view */
+		if (taken != NIL && (batch->nerrors > 0 || list_length(taken) == SX_FAMILY_MAX ||
+							 sx_view_load(lfirst_oid(lc))->family != family))
+			continue;
+		taken = lappend_oid(taken, lfirst_oid(lc));
+		*views = foreach_delete_current (*views, lc);
+	}
+	return taken;
+}
+
+static void
+apply_families(SxReader *reader, SxBatch *batch, SxApplyCounts *counts)
+{
+	List *views = list_copy(reader->views);
+
+	while (views != NIL)
+	{
+		List *family = take_family(&views, batch);
+		SxApplyCounts *own = palloc0(list_length(family) * sizeof(SxApplyCounts));
+		ListCell *lc;
+
+		CHECK_FOR_INTERRUPTS();
+		apply_family(family, reader, batch, own);
+		foreach (lc, family)
+			count_view(lfirst_oid(lc), &own[foreach_current_index(lc)], counts);
+	}
+}
+
+static void
+apply_one_by_one(SxReader *reader, SxBatch *batch, SxApplyCounts *counts)
+{
 	List *staying = NIL;
 	ListCell *lc;
 
-	counts->seen.rows += batch->nrows;
-	refuse_rows(reader, batch, counts);
 	foreach (lc, reader->views)
 	{
 		Oid view = lfirst_oid(lc);
+		bool is_alone = staying == NIL && lnext(reader->views, lc) == NULL;
 		SxApplyCounts own = {0};
 
 		CHECK_FOR_INTERRUPTS();
-		if (!is_careful)
-			apply_view(sx_view_load(view), reader, batch, &own);
-		else if (!apply_carefully(view, reader, batch,
-								  staying == NIL && lnext(reader->views, lc) == NULL, &own,
-								  &counts->paused_view))
+		if (!apply_carefully(view, reader, batch, is_alone, &own, &counts->paused_view))
 			continue;
 		staying = lappend_oid(staying, view);
-		sx_activity_count(SX_ACTIVITY_VIEW, view, view, &own.seen);
-		own.seen.rows = 0;
-		add_counts(counts, &own);
+		count_view(view, &own, counts);
 	}
 	reader->views = staying;
-	advance(reader, batch);
-	sx_retention_apply(reader, counts->groups);
+}
+
+static void
+count_view(Oid view, SxApplyCounts *own, SxApplyCounts *counts)
+{
+	sx_activity_count(SX_ACTIVITY_VIEW, view, view, &own->seen);
+	own->seen.rows = 0;
+	add_counts(counts, own);
 }
 
 void
@@ -255,52 +308,86 @@ push_view_context(const SxView *view, ErrorContextCallback *context)
 	error_context_stack = context;
 }
 
+/* Views of one family: the rows of one are the rows of all. */
 static void
-apply_view(const SxView *view, SxReader *reader, SxBatch *batch, SxApplyCounts *counts)
+apply_family(List *views, SxReader *reader, SxBatch *batch, SxApplyCounts *counts)
 {
 	MemoryContext context =
 		AllocSetContextCreate(CurrentMemoryContext, "streamx view batch", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
-	Share share = {.view = view, .reader = reader, .batch = batch, .counts = counts};
-	const SxSelection *selection = &share.selection;
+	Share *shares = palloc0(list_length(views) * sizeof(Share));
+	const SxSelection *selection = &shares[0].selection;
+	List *family = NIL;
+	ListCell *lc;
 	SxRunAs saved;
 	ErrorContextCallback error_context;
 
-	push_view_context(view, &error_context);
-	select_rows(&share);
-	sx_run_begin(view, &saved);
-	run_rows(&share, SX_ON_TIME, &selection->on_time, counts);
-	run_rows(&share, SX_PARTLY_LATE, &selection->partly_late, counts);
-	run_rows(&share, SX_LATE, &selection->late, counts);
+	foreach (lc, views)
+	{
+		int i = foreach_current_index(lc);
+
+		shares[i] = (Share){.view = sx_view_load(lfirst_oid(lc)),
+							.reader = reader,
+							.batch = batch,
+							.counts = &counts[i]};
+		family = lappend(family, &shares[i]);
+	}
+	push_view_context(shares[0].view, &error_context);
+	select_rows(family);
+	sx_run_begin(shares[0].view, &saved);
+	run_rows(family, SX_ON_TIME, &selection->on_time);
+	run_rows(family, SX_PARTLY_LATE, &selection->partly_late);
+	run_rows(family, SX_LATE, &selection->late);
 	sx_run_end(&saved);
 	error_context_stack = error_context.previous;
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 }
 
-/* The view's rows, sorted by their timeliness; bad ones to the dead letters. */
+/* A family's rows, sorted by their timeliness; bad ones to the dead letters. */
 static void
-select_rows(Share *share)
+select_rows(List *family)
 {
-	refuse_columns(share->view, share->reader, share->batch, share->counts);
-	sx_late_select(share->view, share->reader, share->batch, &share->selection);
-	share->counts->seen.no_window_rows += share->selection.no_window;
+	Share *first = linitial(family);
+	ListCell *lc;
+
+	refuse_columns(first->view, first->reader, first->batch, first->counts);
+	sx_late_select(first->view, first->reader, first->batch, &first->selection);
+	foreach (lc, family)
+	{
+		Share *share = lfirst(lc);
+
+		share->selection = first->selection;
+		share->counts->seen.no_window_rows += first->selection.no_window;
+	}
 }
 
-/* Rows of one timeliness, into the state or to the late rows. */
+/* Rows of one timeliness, into the states or to the late rows. */
 static void
-run_rows(Share *share, SxTimeliness timeliness, const SxRows *rows, SxApplyCounts *counts)
+run_rows(List *family, SxTimeliness timeliness, const SxRows *rows)
+{
+	const Share *first = linitial(family);
+	ListCell *lc;
+
+	if (rows->count == 0)
+		return;
+	if (timeliness != SX_LATE)
+		run_deltas(family, rows,
+				   timeliness == SX_ON_TIME ? DT_NOBEGIN : first->selection.from_window);
+	foreach (lc, family)
+		note_rows(lfirst(lc), timeliness, rows);
+}
+
+/* Rows too late for windows, and the counts. */
+static void
+note_rows(Share *share, SxTimeliness timeliness, const SxRows *rows)
 {
 	const SxView *view = share->view;
+	SxApplyCounts *counts = share->counts;
 	bool is_late = timeliness == SX_LATE;
 	int late = 0;
 	int64 groups = 0;
 
-	if (rows->count == 0)
-		return;
-	if (!is_late)
-		run_delta(view, share->batch, rows,
-				  timeliness == SX_ON_TIME ? DT_NOBEGIN : share->selection.from_window, counts);
 	if (timeliness == SX_PARTLY_LATE)
 		counts->seen.partly_late_rows +=
 			sx_late_record(view, share->reader, share->batch, rows, true);
@@ -314,24 +401,41 @@ run_rows(Share *share, SxTimeliness timeliness, const SxRows *rows, SxApplyCount
 	counts->groups += groups;
 }
 
-/* The delta of some rows, merged as it comes. */
+/* The deltas of some rows, merged as they come; then their inputs. */
 static void
-run_delta(const SxView *view, const SxBatch *batch, const SxRows *rows, int64 from_window,
-		  SxApplyCounts *counts)
+run_deltas(List *family, const SxRows *rows, int64 from_window)
 {
-	bool is_session = view->window.kind == SX_WINDOW_SESSION;
-	SxScanInput input = {
-		.stream = view->stream, .batch = batch, .rows = rows->rows, .nrows = rows->count};
-	DestReceiver *dest =
-		is_session ? sx_session_receiver(view) : sx_merge_receiver(view, from_window);
-	int64 inserted;
-	int64 updated;
+	const Share *first = linitial(family);
+	bool is_session = first->view->window.kind == SX_WINDOW_SESSION;
+	SxScanInput input = {.stream = first->view->stream,
+						 .batch = first->batch,
+						 .rows = rows->rows,
+						 .nrows = rows->count};
+	List *views = NIL;
+	List *receivers = NIL;
+	ListCell *lc;
 
-	sx_run(view, sx_sql_select_all(view->delta), &input, dest);
-	(is_session ? sx_session_counts : sx_merge_counts)(dest, &inserted, &updated);
-	counts->groups += inserted + updated;
-	dest->rDestroy(dest);
-	sx_inputs_run(view, batch, rows, from_window);
+	foreach (lc, family)
+	{
+		const SxView *view = ((Share *) lfirst(lc))->view;
+
+		views = lappend(views, unconstify(SxView *, view));
+		receivers = lappend(receivers, is_session ? sx_session_receiver(view)
+												  : sx_merge_receiver(view, from_window));
+	}
+	sx_family_run(views, &input, receivers);
+	foreach (lc, family)
+	{
+		Share *share = lfirst(lc);
+		DestReceiver *receiver = list_nth(receivers, foreach_current_index(lc));
+		int64 inserted;
+		int64 updated;
+
+		(is_session ? sx_session_counts : sx_merge_counts)(receiver, &inserted, &updated);
+		share->counts->groups += inserted + updated;
+		receiver->rDestroy(receiver);
+		sx_inputs_run(share->view, share->batch, rows, from_window);
+	}
 }
 
 static void
@@ -403,13 +507,14 @@ static bool
 run_attempt(void *argument)
 {
 	Attempt *attempt = argument;
-	Share *share = attempt->share;
+	Share share = *attempt->share;
 	SxRunAs saved;
 
-	sx_run_begin(share->view, &saved);
-	run_rows(share, share->timeliness, attempt->rows, &attempt->counts);
+	share.counts = &attempt->counts;
+	sx_run_begin(share.view, &saved);
+	run_rows(list_make1(&share), share.timeliness, attempt->rows);
 	sx_run_end(&saved);
-	return !share->is_probe;
+	return !share.is_probe;
 }
 
 static ErrorData *
@@ -519,7 +624,7 @@ apply_share(Share *share)
 	const SxSelection *selection = &share->selection;
 	ErrorData *error;
 
-	select_rows(share);
+	select_rows(list_make1(share));
 	error = apply_good(share, SX_ON_TIME, &selection->on_time);
 	if (error == NULL)
 		error = apply_good(share, SX_PARTLY_LATE, &selection->partly_late);

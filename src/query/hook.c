@@ -38,6 +38,7 @@
 #include "query/adopt.h"
 #include "query/attach.h"
 #include "query/define.h"
+#include "query/family.h"
 #include "query/hook.h"
 #include "query/partial.h"
 #include "query/run.h"
@@ -54,9 +55,12 @@ static PlannedStmt *
 plan_query(Query *parse, const char *source, int cursor_options, ParamListInfo params)
 {
 	Oid stream = sx_run_take_mark();
-	PlannedStmt *plan = next_planner ? next_planner(parse, source, cursor_options, params)
-									 : standard_planner(parse, source, cursor_options, params);
+	PlannedStmt *plan;
 
+	if (OidIsValid(stream))
+		sx_family_merge(parse);
+	plan = next_planner ? next_planner(parse, source, cursor_options, params)
+						: standard_planner(parse, source, cursor_options, params);
 	if (OidIsValid(stream))
 	{
 		sx_partial_rewrite(plan);

@@ -11,6 +11,7 @@
 #include "compat.h"
 
 #include "catalog/pg_authid.h"
+#include "common/hashfn.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "tcop/tcopprot.h"
@@ -22,11 +23,10 @@
 
 #include "query/run.h"
 
-#define SQL_LENGTH 512
-
+/* By the hash of the text, which may be long: two texts of one hash would be an error. */
 typedef struct Entry
 {
-	char sql[SQL_LENGTH]; /* hash key */
+	uint64 hash; /* hash key */
 	CachedPlanSource *source;
 } Entry;
 
@@ -109,19 +109,17 @@ sx_run(const SxView *view, const char *sql, const SxScanInput *input, DestReceiv
 static CachedPlanSource *
 prepare(const char *sql)
 {
+	uint64 hash = hash_bytes_extended((const unsigned char *) sql, strlen(sql), 0);
 	Entry *entry;
-	bool found;
 
 	if (plans == NULL)
 	{
-		HASHCTL control = {.keysize = SQL_LENGTH, .entrysize = sizeof(Entry)};
+		HASHCTL control = {.keysize = sizeof(uint64), .entrysize = sizeof(Entry)};
 
-		plans = hash_create("streamx plans", 16, &control, HASH_ELEM | HASH_STRINGS);
+		plans = hash_create("streamx plans", 16, &control, HASH_ELEM | HASH_BLOBS);
 	}
-	if (strlen(sql) >= SQL_LENGTH)
-		elog(ERROR, "query text is too long: %s", sql);
-	entry = hash_search(plans, sql, HASH_FIND, &found);
-	if (!found)
+	entry = hash_search(plans, &hash, HASH_FIND, NULL);
+	if (entry == NULL)
 	{
 		RawStmt *raw = linitial(pg_parse_query(sql));
 		CachedPlanSource *source = CreateCachedPlan(raw, sql, CMDTAG_SELECT);
@@ -129,9 +127,11 @@ prepare(const char *sql)
 		CompleteCachedPlan(source, pg_analyze_and_rewrite_fixedparams(raw, sql, NULL, 0, NULL),
 						   NULL, NULL, 0, NULL, NULL, CURSOR_OPT_GENERIC_PLAN, false);
 		SaveCachedPlan(source);
-		entry = hash_search(plans, sql, HASH_ENTER, &found);
+		entry = hash_search(plans, &hash, HASH_ENTER, NULL);
 		entry->source = source;
 	}
+	if (strcmp(entry->source->query_string, sql) != 0)
+		elog(ERROR, "two queries have one hash: %s", sql);
 	return entry->source;
 }
 

@@ -28,6 +28,7 @@
 #include "utils/timestamp.h"
 
 #include "catalog/spi.h"
+#include "query/family.h"
 #include "query/input_set.h"
 #include "query/view.h"
 
@@ -415,7 +416,10 @@ read_delta(SxView *view)
 	{
 		TargetEntry *entry = lfirst(lc);
 
-		if (entry->resjunk || strncmp(entry->resname, "slice_", strlen("slice_")) == 0)
+		if (entry->resjunk)
+			continue;
+		view->ndelta++;
+		if (strncmp(entry->resname, "slice_", strlen("slice_")) == 0)
 			continue;
 		if (entry->resname[0] == 'k')
 		{
@@ -430,6 +434,7 @@ read_delta(SxView *view)
 	view->naggregates = list_length(view->aggregates);
 	view->nslice = slice_columns(view->window.kind);
 	view->is_single = query->groupClause == NIL;
+	view->family = sx_family_of(view, query);
 	collect_query(view, query);
 	table_close(rel, AccessShareLock);
 }

@@ -57,6 +57,8 @@ typedef struct SxView
 	 * all of its rows), and with the last event time itself as slice_end.  A session's rows view has the
 	 * delta's columns, too, of each stream row by itself, then stream_row.
 	 */
+	int ndelta;	   /* columns of the delta */
+	uint64 family; /* views of one reader with the same number can run together (family.h) */
 	int nkeys;
 	int nslice;		/* columns between keys and states: 0, 1 or 2 */
 	bool is_single; /* no GROUP BY: one row, under a constant key */
