@@ -236,8 +236,8 @@ look_up(Oid aggfnoid, const Oid *argtypes, int nargs, SxAggregateLookup *lookup)
 	else
 	{
 		lookup->stored_type = sx_state_type_oid();
-		lookup->header = sx_state_header(describe(lookup, argtypes, nargs),
-										 is_ours(lookup->serialise_function));
+		lookup->header =
+			sx_state_header(describe(lookup, argtypes, nargs), is_ours(lookup->serialise_function));
 	}
 	ReleaseSysCache(function_tuple);
 	ReleaseSysCache(aggregate_tuple);
