@@ -53,6 +53,7 @@
 #include "utils/typcache.h"
 
 #include "aggregate/datum_type.h"
+#include "aggregate/image.h"
 #include "aggregate/sketch.h"
 
 #define MOST_K 1000
@@ -71,6 +72,8 @@ typedef struct Counter
 typedef struct Frequencies
 {
 	TypeCacheEntry *type; /* lives as long as the backend */
+	bool has_images;	  /* equal values may be told apart: by their images */
+	SxImageType image;
 	int k;
 	int64 rows;
 	int64 offset;
@@ -194,6 +197,9 @@ make_frequencies(MemoryContext context, TypeCacheEntry *type, int k)
 	Frequencies *frequencies = MemoryContextAllocZero(context, sizeof(Frequencies));
 
 	frequencies->type = type;
+	frequencies->has_images = !sx_image_follows_equality(type->type_id, C_COLLATION_OID);
+	if (frequencies->has_images)
+		sx_image_open(&frequencies->image, type->type_id, context);
 	frequencies->k = k;
 	frequencies->nslots = LEAST_SLOTS;
 	frequencies->slots = MemoryContextAllocZero(context, LEAST_SLOTS * sizeof(Counter));
@@ -303,21 +309,57 @@ cut(Frequencies *frequencies)
 	pfree(sorted);
 }
 
+static Datum
+copy_value(Frequencies *frequencies, Datum value)
+{
+	MemoryContext old = MemoryContextSwitchTo(GetMemoryChunkContext(frequencies));
+	Datum copy = frequencies->type->typlen == -1
+					 ? PointerGetDatum(PG_DETOAST_DATUM_COPY(value))
+					 : datumCopy(value, frequencies->type->typbyval, frequencies->type->typlen);
+
+	MemoryContextSwitchTo(old);
+	return copy;
+}
+
+static int
+compare_images(Frequencies *frequencies, Datum left, Datum right)
+{
+	bytea *left_image = sx_image(&frequencies->image, left);
+	bytea *right_image = sx_image(&frequencies->image, right);
+	Size left_length = VARSIZE_ANY_EXHDR(left_image);
+	Size right_length = VARSIZE_ANY_EXHDR(right_image);
+	int order =
+		memcmp(VARDATA_ANY(left_image), VARDATA_ANY(right_image), Min(left_length, right_length));
+
+	if (order == 0)
+		order = left_length < right_length ? -1 : left_length > right_length;
+	pfree(left_image);
+	pfree(right_image);
+	return order;
+}
+
+/* Of equal values that look different the one with the least image is shown, in whatever order they come. */
+static void
+keep_least(Frequencies *frequencies, Counter *counter, Datum value)
+{
+	if (!frequencies->has_images || sx_image_equal(&frequencies->image, counter->value, value) ||
+		compare_images(frequencies, counter->value, value) <= 0)
+		return;
+	if (!frequencies->type->typbyval)
+		pfree(DatumGetPointer(counter->value));
+	counter->value = copy_value(frequencies, value);
+}
+
 /* A counter for a value that has none; counter is where find_counter was. */
 static void
 insert_counter(Frequencies *frequencies, Counter *counter, Datum value, uint32 hash, int64 count,
 			   int64 error)
 {
-	MemoryContext old = MemoryContextSwitchTo(GetMemoryChunkContext(frequencies));
-
-	counter->value = frequencies->type->typlen == -1
-						 ? PointerGetDatum(PG_DETOAST_DATUM_COPY(value))
-						 : datumCopy(value, frequencies->type->typbyval, frequencies->type->typlen);
+	counter->value = copy_value(frequencies, value);
 	counter->hash = hash;
 	counter->count = count;
 	counter->error = error;
 	frequencies->ncounters++;
-	MemoryContextSwitchTo(old);
 
 	if (frequencies->ncounters > 2 * most_counters(frequencies))
 		cut(frequencies);
@@ -341,7 +383,10 @@ add_value(Frequencies *frequencies, Datum value)
 
 	add_rows(frequencies, 1);
 	if (counter->count > 0)
+	{
 		counter->count++;
+		keep_least(frequencies, counter, value);
+	}
 	else
 		insert_counter(frequencies, counter, value, hash, frequencies->offset + 1,
 					   frequencies->offset);
@@ -377,6 +422,7 @@ merge_frequencies(Frequencies *frequencies, const Frequencies *more)
 		{
 			ours->count += theirs->count - more->offset;
 			ours->error += theirs->error - more->offset;
+			keep_least(frequencies, ours, theirs->value);
 		}
 		else
 			insert_counter(frequencies, ours, theirs->value, theirs->hash,

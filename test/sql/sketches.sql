@@ -136,7 +136,10 @@ FROM unnest('{tea,milk,tea,cider,milk,NULL,cider,tea}'::text[]) x;
 SELECT is(approx_top_k(x, 3), '[{"count": 2, "value": [1], "max_error": 0}, {"count": 1, "value": null, "max_error": 0}, {"count": 1, "value": {"a": null}, "max_error": 0}]',
 	'values become jsonb') FROM unnest('{[1],"{\"a\": null}",[1],"null"}'::jsonb[]) x;
 SELECT results_eq($$SELECT value, count, max_error FROM top_k((SELECT top_k_sketch_agg(x, 1) FROM (VALUES (1.50), (1.5), (2)) v (x)), NULL::numeric)$$,
-	'VALUES (1.50, 2::bigint, 0::bigint)', 'equal values of other bytes are one, shown as first seen');
+	'VALUES (1.5, 2::bigint, 0::bigint)', 'equal values of other bytes are one');
+SELECT is(count(DISTINCT top::text), 1::bigint, 'and shown the same way in whatever order they come')
+FROM (SELECT approx_top_k(x, 2) AS top FROM (VALUES (1, 1.50), (1, 1.5), (1, 2), (1, 2.0), (2, 1.5), (2, 2.0), (2, 1.50), (2, 2), (3, 2), (3, 1.5), (3, 2.0), (3, 1.50)) v (o, x) GROUP BY o
+      UNION ALL SELECT top_k(merge(s)) FROM (SELECT top_k_sketch_agg(x, 2) AS s FROM (VALUES (1, 2.0), (2, 1.50), (3, 1.5), (4, 2)) v (o, x) GROUP BY o) m) orders;
 SELECT is(approx_top_k(x, 1) -> 0 ->> 'value', 'sweet', 'enum') FROM unnest('{sour,sweet,sweet}'::flavour[]) x;
 SELECT is(approx_top_k(x, 1) -> 0 -> 'value', '[2, 3]', 'array') FROM (VALUES (ARRAY[1]), (ARRAY[2, 3]), (ARRAY[2, 3])) v (x);
 SELECT is(approx_top_k(x, 1) -> 0 ->> 'value', '2', 'domain') FROM unnest('{1,2,2}'::small[]) x;
