@@ -139,6 +139,14 @@ COMMENT ON TABLE streamx.view_streams IS 'which streams a view reads, and by whi
 CREATE INDEX ON streamx.view_streams (stream);
 CREATE INDEX ON streamx.view_streams (reader);
 
+CREATE TABLE streamx_internal.view_start (
+    view         regclass NOT NULL REFERENCES streamx.views ON DELETE CASCADE,
+    "partition"  integer NOT NULL,
+    start_offset bigint NOT NULL,
+    PRIMARY KEY (view, "partition")
+);
+COMMENT ON TABLE streamx_internal.view_start IS 'where views began to read, if not where the reader began that they have joined';
+
 GRANT SELECT ON streamx.streams, streamx.readers, streamx.progress, streamx.views, streamx.view_streams TO pg_monitor;
 
 -- Refused rows ---------------------------------------------------------------
@@ -1197,6 +1205,7 @@ SELECT pg_catalog.pg_extension_config_dump('streamx.readers_reader_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('streamx.progress', '');
 SELECT pg_catalog.pg_extension_config_dump('streamx.views', '');
 SELECT pg_catalog.pg_extension_config_dump('streamx.view_streams', '');
+SELECT pg_catalog.pg_extension_config_dump('streamx_internal.view_start', '');
 SELECT pg_catalog.pg_extension_config_dump('streamx_internal.view_id', '');
 SELECT pg_catalog.pg_extension_config_dump('streamx_internal.dead_letter', '');
 SELECT pg_catalog.pg_extension_config_dump('streamx_internal.dead_letter_id_seq', '');

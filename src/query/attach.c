@@ -324,6 +324,27 @@ link_view(Oid view, Oid stream, int32 reader, int64 start_offset)
 	CacheInvalidateRelcacheByRelid(stream);
 }
 
+/* The messages that the stream refused belong to the view's new reader as well. */
+static void
+copy_letters(Oid view, int64 reader)
+{
+	Oid types[] = {OIDOID, INT4OID};
+	Datum values[] = {ObjectIdGetDatum(view), Int32GetDatum((int32) reader)};
+	SxSpi spi;
+
+	sx_spi_begin(&spi);
+	sx_spi_execute("INSERT INTO streamx_internal.dead_letter (stream, view, reader, topic,"
+				   " \"partition\", \"offset\", message_timestamp, key, payload, \"row\", sqlstate,"
+				   " message, recorded_at)"
+				   " SELECT d.stream, d.view, $2, d.topic, d.\"partition\", d.\"offset\","
+				   " d.message_timestamp, d.key, d.payload, d.\"row\", d.sqlstate, d.message,"
+				   " d.recorded_at FROM streamx_internal.dead_letter d"
+				   " JOIN streamx.view_streams s ON s.reader = d.reader"
+				   " WHERE s.view = $1 AND d.view IS NULL",
+				   2, types, values, NULL, false);
+	sx_spi_end(&spi);
+}
+
 int32
 sx_attach_leave(Oid view, bool is_paused)
 {
@@ -346,6 +367,7 @@ sx_attach_leave(Oid view, bool is_paused)
 						" JOIN streamx.view_streams s USING (reader) WHERE s.view = $1"
 						" RETURNING reader::bigint",
 						2, types, values, &found);
+	copy_letters(view, reader);
 	types[1] = INT4OID;
 	values[1] = Int32GetDatum(reader);
 	stream = query_int8(

@@ -189,11 +189,13 @@ load_ranges(const SxView *view, const SxStream *stream, SxScanInput *input)
 {
 	static const char *const statement =
 		"SELECT p.\"partition\", "
-		"CASE WHEN r.topic = '' THEN s.start_offset ELSE p.start_offset END, p.next_offset, "
-		"r.topic "
+		"CASE WHEN r.topic = '' THEN s.start_offset "
+		"ELSE coalesce(o.start_offset, p.start_offset) END, p.next_offset, r.topic "
 		"FROM streamx.view_streams AS s "
 		"JOIN streamx.readers AS r ON r.reader = s.reader "
 		"JOIN streamx.progress AS p ON p.reader = r.reader AND p.topic = r.topic "
+		"LEFT JOIN streamx_internal.view_start AS o "
+		"ON o.view = s.view AND o.\"partition\" = p.\"partition\" "
 		"WHERE s.view = $1 AND s.stream = $2 ORDER BY 1";
 	static const Oid types[] = {REGCLASSOID, REGCLASSOID};
 	Datum values[] = {ObjectIdGetDatum(view->relid), ObjectIdGetDatum(view->stream)};

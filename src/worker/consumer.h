@@ -41,6 +41,12 @@ typedef struct SxConsumer
 	int messages_size;
 	size_t bytes; /* memory they take, roughly */
 
+	/* taken as well, but beyond the limits: they wait */
+	SxMessage *held;
+	int nheld;
+	int held_size;
+	int64 *limits; /* by partition as in reader: no messages from here on; NULL: no limits */
+
 	/* private to consumer.c */
 	MemoryContext reader_context; /* of stream, reader, batch */
 	Oid owner;
@@ -93,6 +99,13 @@ extern void sx_consumer_read(SxConsumer *consumer, const SxPartition *partitions
  */
 extern int
 sx_consumer_collect(SxConsumer *consumer, int max_rows, size_t max_bytes, int timeout_ms);
+
+/*
+ * Take no messages that another reader has not committed yet, so that both come
+ * to stand at the same offsets; other NULL: as many as there are.  A partition
+ * that the other one does not have is not limited.
+ */
+extern void sx_consumer_limit(SxConsumer *consumer, const SxConsumer *other);
 
 /* Messages known to be there and not yet taken; 0 as well when nothing is known. */
 extern int64 sx_consumer_lag(const SxConsumer *consumer);

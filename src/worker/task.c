@@ -45,8 +45,6 @@
 
 /* ---- transactions ---- */
 
-typedef void (*Action)(SxTask *task, void *argument);
-
 /* After an error: end the transaction and return a copy, in the current memory context. */
 static ErrorData *
 recover(MemoryContext context)
@@ -64,9 +62,8 @@ recover(MemoryContext context)
 	return error;
 }
 
-/* Do something in a transaction of its own; the error if there was one. */
-static ErrorData *
-run_transaction(SxTask *task, Action action, void *argument)
+ErrorData *
+sx_task_transaction(SxTask *task, SxTaskAction action, void *argument)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ErrorData *volatile error = NULL;
@@ -179,7 +176,7 @@ handle_batch_error(SxTask *task, ErrorData *error, Oid paused_view)
 	if (OidIsValid(paused_view))
 	{
 		sx_activity_failed(SX_ACTIVITY_VIEW, paused_view, paused_view, error);
-		(void) run_transaction(task, pause_view, &paused_view); /* else at the next try */
+		(void) sx_task_transaction(task, pause_view, &paused_view); /* else at the next try */
 	}
 }
 
@@ -218,13 +215,13 @@ prepare(SxTask *task, int64 queue_bytes)
 	ErrorData *error = NULL;
 
 	if (task->consumer && task->is_stale)
-		error = run_transaction(task, refresh_consumer, NULL);
+		error = sx_task_transaction(task, refresh_consumer, NULL);
 	if (error == NULL && task->must_reopen)
 		sx_task_close(task);
 	if (error == NULL && task->consumer == NULL)
 	{
 		task->discover_at_us = 0;
-		error = run_transaction(task, open_consumer, &queue_bytes);
+		error = sx_task_transaction(task, open_consumer, &queue_bytes);
 		if (error == NULL)
 		{
 			task->failures = 0;
@@ -310,7 +307,7 @@ discover(SxTask *task)
 	}
 	if (found.count == 0)
 		return true;
-	failure = run_transaction(task, add_found, &found);
+	failure = sx_task_transaction(task, add_found, &found);
 	if (failure == NULL)
 	{
 		sx_consumer_read(consumer, found.partitions, found.count);
@@ -351,7 +348,7 @@ pass_gap(SxTask *task)
 		return true;
 	if (consumer->stream->skips_gaps)
 	{
-		error = run_transaction(task, skip_gap, &gap);
+		error = sx_task_transaction(task, skip_gap, &gap);
 		if (error == NULL)
 		{
 			sx_consumer_leap(consumer, &gap);
@@ -456,7 +453,7 @@ commit_batch(SxTask *task)
 
 	pgstat_report_activity(STATE_RUNNING, task->consumer->stream->name);
 	sx_worker_slot->is_in_batch = true;
-	error = run_transaction(task, run_batch, &run);
+	error = sx_task_transaction(task, run_batch, &run);
 	if (error != NULL || !run.is_done)
 	{
 		sx_worker_slot->is_in_batch = false;
@@ -575,7 +572,7 @@ static void
 delete_some(SxTask *task)
 {
 	int64 wait_us = RETENTION_INTERVAL_US;
-	ErrorData *error = run_transaction(task, run_retention, &wait_us);
+	ErrorData *error = sx_task_transaction(task, run_retention, &wait_us);
 
 	if (error != NULL && !is_passing(error->sqlerrcode))
 	{

@@ -19,6 +19,7 @@ typedef struct SxTask
 	bool is_careful;	/* the batch failed: look for the row */
 	bool must_reopen;	/* positions moved, other brokers: start anew */
 	bool is_stale;		/* the catalog has news */
+	int64 join_at_us;	/* when to try to join an older reader; PG_INT64_MAX: it cannot */
 	bool was_connected; /* to a broker, when last looked at */
 	int failures;		/* in a row */
 	int row_limit;		/* less than batch_rows after running out of memory; 0: none */
@@ -43,5 +44,9 @@ extern bool sx_worker_is_stale(void);
 extern int64 sx_task_turn(SxTask *task, int64 queue_bytes, size_t batch_bytes);
 
 extern void sx_task_close(SxTask *task);
+
+/* Do something in a transaction of its own; the error if there was one, in the current memory context. */
+typedef void (*SxTaskAction)(SxTask *task, void *argument);
+extern ErrorData *sx_task_transaction(SxTask *task, SxTaskAction action, void *argument);
 
 #endif

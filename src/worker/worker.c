@@ -32,6 +32,7 @@
 #include "catalog/setting.h"
 #include "catalog/spi.h"
 #include "worker/launcher.h"
+#include "worker/meeting.h"
 #include "worker/shared.h"
 #include "worker/silence.h"
 #include "worker/task.h"
@@ -322,8 +323,13 @@ serve_tasks(void)
 
 	foreach (lc, tasks)
 	{
-		int64 next = sx_task_turn(lfirst(lc), queue_bytes, batch_memory / 8 * 5);
+		SxTask *task = lfirst(lc);
+		int64 next;
 
+		sx_meeting_aim(tasks, task);
+		next = sx_task_turn(task, queue_bytes, batch_memory / 8 * 5);
+		if (sx_meeting_join(tasks, task))
+			return sx_now_us(); /* the list is about to change */
 		until = Min(until, next);
 		handle_interrupts();
 	}

@@ -1,0 +1,112 @@
+# A view made later catches up by a reader of its own, then joins the others, while messages keep coming
+
+use strict;
+use warnings;
+
+use StreamX;
+use Test::More;
+
+my $broker = StreamX::Broker->new(orders => 4, quiet => 2);
+my $node = streamx_node('meeting', broker => $broker, settings => [ 'streamx.max_restart_backoff = 300ms' ]);
+my $sent = 0;
+
+# Send n messages, to all partitions in turn, a second of event time apart; every 50th is bad, none late
+sub send_orders
+{
+	my ($n) = @_;
+	my @messages;
+
+	for my $i ($sent + 1 .. $sent + $n)
+	{
+		my $at = sprintf('2026-03-01T%02d:%02d:%02dZ', $i / 3600 % 24, $i / 60 % 60, $i % 60);
+
+		push @{ $messages[$i % 4] }, $i % 50 == 0 ? "{bad $i" : qq({"at": "$at", "item": "i@{[$i % 7]}", "n": $i});
+	}
+	$sent += $n;
+	$broker->produce('orders', $_, @{ $messages[$_] // [] }) for 0 .. 3;
+}
+
+sub readers { return $node->safe_psql('postgres', 'SELECT count(DISTINCT reader) FROM streamx.view_streams'); }
+
+# Keep sending until a condition holds: what is to happen must happen under load
+sub under_load
+{
+	my ($sql, $expected, $name) = @_;
+	my $result = '';
+
+	for (1 .. 200)
+	{
+		send_orders(40);
+		$result = $node->safe_psql('postgres', $sql);
+		last if $result eq $expected;
+	}
+	is($result, $expected, $name);
+}
+
+my $stream = q{CREATE FOREIGN TABLE orders (at timestamptz, item text, n int) SERVER kafka OPTIONS (topic 'orders', event_time 'at', watermark_delay '1 day')};
+my $query = q{SELECT item, tumble(at, '1 minute') AS w, count(*), sum(n), count(DISTINCT n) AS numbers FROM orders GROUP BY 1, 2};
+$node->safe_psql('postgres', "$stream; CREATE VIEW first WITH (streamx.continuous) AS $query");
+send_orders(2000);
+caught_up($node, 'orders');
+
+# When a second one is made, it catches up and joins
+$node->safe_psql('postgres', "CREATE VIEW second WITH (streamx.continuous) AS $query");
+is(readers(), '2', 'it begins by itself');
+under_load('SELECT count(DISTINCT reader) FROM streamx.view_streams', '1', 'it joins while messages come');
+send_orders(100);
+caught_up($node, 'orders');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM (TABLE first EXCEPT TABLE second) d'), '0', 'both show the same');
+is($node->safe_psql('postgres', 'SELECT sum(count) FROM second'), $sent - int($sent / 50), 'every good message once');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM streamx.dead_letters'), int($sent / 50), 'every bad one once');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM streamx_internal.dead_letter'), int($sent / 50), 'is stored once, too');
+verified($node, $_) for qw(first second);
+
+# So do several, and one that starts now
+$node->safe_psql('postgres', "CREATE VIEW third WITH (streamx.continuous, streamx.start = 'latest') AS $query");
+$node->safe_psql('postgres', "CREATE VIEW fourth WITH (streamx.continuous) AS SELECT count(*) FROM orders");
+$node->safe_psql('postgres', "CREATE VIEW fifth WITH (streamx.continuous) AS SELECT session(at, '5 minutes') AS w, array_agg(n) FROM orders GROUP BY 1");
+under_load('SELECT count(DISTINCT reader) FROM streamx.view_streams', '1', 'so do several at once');
+send_orders(100);
+caught_up($node, 'orders');
+is($node->safe_psql('postgres', 'SELECT count FROM fourth'), $sent - int($sent / 50), 'every good message once');
+is($node->safe_psql('postgres', 'SELECT count(*) > 0 AND sum(count) < (SELECT count FROM fourth) FROM third'), 't', 'one has only what came since');
+is($node->safe_psql('postgres', 'SELECT DISTINCT view::text FROM streamx_internal.view_start'), 'third', 'it is known since when');
+verified($node, $_) for qw(first second third fourth fifth);
+
+# A view that left, and whose trouble is over, comes back
+$node->safe_psql('postgres', <<'END');
+CREATE ROLE owner;
+GRANT CREATE ON SCHEMA public TO owner;
+CREATE TABLE items (item text);
+INSERT INTO items SELECT 'i' || i FROM generate_series(0, 6) i;
+GRANT SELECT ON orders, items TO owner;
+SET ROLE owner;
+CREATE VIEW joined WITH (streamx.continuous) AS SELECT count(*) FROM orders JOIN items USING (item);
+END
+under_load('SELECT count(DISTINCT reader) FROM streamx.view_streams', '1', 'a view with a table joins');
+$node->safe_psql('postgres', 'REVOKE SELECT ON items FROM owner');
+send_orders(10);
+eventually($node, 'SELECT count(DISTINCT reader) FROM streamx.view_streams', '2', 'a view that fails leaves');
+send_orders(100);
+$node->safe_psql('postgres', 'GRANT SELECT ON items TO owner');
+under_load('SELECT count(DISTINCT reader) FROM streamx.view_streams', '1', 'and comes back');
+caught_up($node, 'orders');
+verified($node, $_) for qw(first joined);
+
+# Crashes between here and there lose nothing
+for my $round (1 .. 3)
+{
+	$node->safe_psql('postgres', "CREATE VIEW again_$round WITH (streamx.continuous) AS $query");
+	send_orders(200);
+	$node->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM streamx.stat_workers WHERE pid IS NOT NULL});
+	$node->stop('immediate') if $round == 3;
+	$node->start if $round == 3;
+}
+under_load('SELECT count(DISTINCT reader) FROM streamx.view_streams', '1', 'all of them join in the end');
+caught_up($node, 'orders');
+verified($node, $_) for qw(first third again_1 again_2 again_3);
+is($node->safe_psql('postgres', 'SELECT count(*) FROM streamx.readers'), '1', 'no reader is left over');
+
+$node->stop;
+$broker->stop;
+done_testing();
