@@ -245,7 +245,8 @@ look_up(Oid aggfnoid, const Oid *argtypes, int nargs, SxAggregateLookup *lookup)
 
 /*
  * The parser has coerced a call's arguments, so types that are not declared as
- * polymorphic or "any" are the declared ones.  VARIADIC "any" takes any number.
+ * polymorphic or "any" are the declared ones; only rows are coerced to record by
+ * leaving them alone.  VARIADIC "any" takes any number.
  */
 static void
 require_argtypes(Oid aggfnoid, const Oid *argtypes, int nargs, const Oid *declared,
@@ -255,7 +256,9 @@ require_argtypes(Oid aggfnoid, const Oid *argtypes, int nargs, const Oid *declar
 					(nargs > declared_nargs && get_func_variadictype(aggfnoid) == ANYOID);
 
 	for (int i = 0; is_match && i < declared_nargs; i++)
-		if (declared[i] != argtypes[i] && declared[i] != ANYOID && !IsPolymorphicType(declared[i]))
+		if (declared[i] != argtypes[i] && declared[i] != ANYOID &&
+			!IsPolymorphicType(declared[i]) &&
+			!(declared[i] == RECORDOID && type_is_rowtype(argtypes[i])))
 			is_match = false;
 	for (int i = 0; is_match && i < nargs; i++)
 		is_match = OidIsValid(argtypes[i]) && argtypes[i] != INTERNALOID;

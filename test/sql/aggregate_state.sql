@@ -38,6 +38,17 @@ CREATE AGGREGATE add_up(VARIADIC int4[])
     (sfunc = array_cat, stype = int4[], combinefunc = array_cat, finalfunc = array_dims);
 SELECT is(streamx.finalize('{1,2,3}'::int4[], 'add_up(int4[])', NULL::text, NULL::int4[]), '[1:3]',
           'a variadic aggregate takes its arguments as an array');
+CREATE TYPE pair AS (a int, b text);
+CREATE FUNCTION seen(bigint, record) RETURNS bigint LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN $1 + 1; END';
+CREATE AGGREGATE seen(record) (sfunc = seen, stype = bigint, combinefunc = int8pl, initcond = '0');
+SELECT is(streamx.finalize(2::bigint, 'seen(record)', NULL::bigint, NULL::pair), 2::bigint, 'rows of any type are records');
+SELECT throws_ok($$SELECT streamx.finalize(2::bigint, 'seen(record)', NULL::bigint, NULL::pair[])$$,
+    '42804', 'aggregate seen(record) does not take arguments of these types', 'but arrays are none');
+CREATE FOREIGN TABLE pairs (p pair) SERVER streamx;
+CREATE VIEW pairs_seen WITH (streamx.continuous) AS SELECT seen(p) FROM pairs;
+INSERT INTO pairs VALUES ((1, 'a')), ((2, 'b'));
+SELECT is(seen, 2::bigint, 'in a view, too') FROM pairs_seen;
+DROP FOREIGN TABLE pairs CASCADE;
 
 -- One call may finalise by more than one aggregate
 SELECT results_eq(
@@ -163,6 +174,9 @@ DROP AGGREGATE tell_sum(bigint);
 DROP AGGREGATE secret_sum(bigint);
 DROP AGGREGATE collect(anycompatible);
 DROP AGGREGATE add_up(VARIADIC int4[]);
+DROP AGGREGATE seen(record);
+DROP FUNCTION seen(bigint, record);
+DROP TYPE pair;
 DROP FUNCTION show_state(anycompatiblearray, anycompatible);
 DROP FUNCTION tell(bigint);
 DROP TABLE states;
