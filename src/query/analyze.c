@@ -34,6 +34,7 @@
 #include "query/expression.h"
 #include "query/input_set.h"
 #include "query/order.h"
+#include "query/grouping.h"
 #include "query/window_call.h"
 
 typedef struct Walk
@@ -45,7 +46,7 @@ typedef struct Walk
 	int nstreams; /* streams met */
 } Walk;
 
-static Query *flattened(Query *original);
+static Query *flattened(ParseState *pstate, Query *original);
 static void check_clauses(Walk *walk, Query *query);
 static void find_stream(Walk *walk);
 static void check_stream(Walk *walk);
@@ -77,7 +78,7 @@ sx_analyze(ParseState *pstate, Query *query, Node *raw)
 	Walk walk = {.pstate = pstate, .raw = raw};
 
 	walk.definition = palloc0(sizeof(SxDefinition));
-	walk.definition->query = flattened(query);
+	walk.definition->query = flattened(pstate, query);
 
 	check_clauses(&walk, walk.definition->query);
 	find_stream(&walk);
@@ -97,10 +98,11 @@ sx_analyze(ParseState *pstate, Query *query, Node *raw)
 
 /*
  * A copy in which equal expressions are equal() trees: no join aliases, no
- * RTE_GROUP; and SELECT DISTINCT of plain columns is what it means, GROUP BY.
+ * RTE_GROUP; SELECT DISTINCT of plain columns is what it means, GROUP BY; and
+ * grouping sets are groups by one more key.
  */
 static Query *
-flattened(Query *original)
+flattened(ParseState *pstate, Query *original)
 {
 	Query *query = copyObject(original);
 
@@ -114,6 +116,7 @@ flattened(Query *original)
 	query->targetList = (List *) sx_compat_flatten_join_aliases(query, (Node *) query->targetList);
 	query->havingQual = sx_compat_flatten_join_aliases(query, query->havingQual);
 	sx_drop_join_aliases(query);
+	sx_grouping_expand(pstate, query);
 	return query;
 }
 
@@ -220,10 +223,6 @@ check_clauses(Walk *walk, Query *query)
 			walk, second_part(walk->raw),
 			"UNION, INTERSECT and EXCEPT cannot be maintained continuously",
 			"Define one continuous view for each part, and combine them in an ordinary view.");
-	if (query->groupingSets)
-		refuse(walk, linitial(query->groupingSets),
-			   "GROUPING SETS, ROLLUP and CUBE cannot be maintained continuously yet",
-			   "Define one continuous view for each grouping.");
 	if (query->hasWindowFuncs)
 	{
 		(void) find_over_function((Node *) query->targetList, &found);
@@ -483,9 +482,6 @@ check_expressions(Node *node, Walk *walk)
 		refuse(walk, node,
 			   "volatile functions, now() and current_user cannot be used in a continuous view",
 			   "A result may only depend on the rows; apply it when reading the view.");
-	if (IsA(node, GroupingFunc))
-		refuse(walk, node, "GROUPING cannot be maintained continuously",
-			   "Define one continuous view for each grouping.");
 	return expression_tree_walker(node, check_expressions, walk);
 }
 
@@ -543,7 +539,10 @@ collect_groups(Walk *walk)
 	if (list_length(definition->keys) > INDEX_MAX_KEYS - 2)
 		ereport(ERROR, (errcode(ERRCODE_TOO_MANY_COLUMNS),
 						errmsg("a continuous view cannot have more than %d group keys",
-							   INDEX_MAX_KEYS - 2)));
+							   INDEX_MAX_KEYS - 2),
+						sx_grouping_has_sets(query)
+							? errdetail("The number of the grouping set is one of them.")
+							: 0));
 	foreach (lc, query->rtable)
 	{
 		stray = sx_window_call_find((Node *) ((RangeTblEntry *) lfirst(lc))->functions);

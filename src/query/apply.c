@@ -14,8 +14,10 @@
  */
 #include "compat.h"
 
+#include "access/table.h"
 #include "access/xact.h"
 #include "miscadmin.h"
+#include "rewrite/rewriteHandler.h"
 #include "storage/lmgr.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
@@ -27,6 +29,7 @@
 #include "query/attach.h"
 #include "query/family.h"
 #include "query/inputs.h"
+#include "query/grouping.h"
 #include "query/late.h"
 #include "query/merge.h"
 #include "query/retention.h"
@@ -51,6 +54,7 @@ typedef struct Share
 	SxRows good;
 } Share;
 
+static List *first_rows(const SxView *view);
 static void refuse_rows(SxReader *reader, SxBatch *batch, SxApplyCounts *counts);
 static void
 refuse_columns(const SxView *view, SxReader *reader, SxBatch *batch, SxApplyCounts *counts);
@@ -178,20 +182,35 @@ count_view(Oid view, SxApplyCounts *own, SxApplyCounts *counts)
 }
 
 void
-sx_apply_first_row(Oid relid)
+sx_apply_first_rows(Oid relid)
 {
 	const SxView *view = sx_view_load(relid);
-	SxScanInput input = {.stream = view->stream};
-	DestReceiver *dest;
-	SxRunAs saved;
+	List *queries = first_rows(view);
 	SxBatch empty = {0};
+	SxScanInput input = {.stream = view->stream, .batch = &empty};
+	SxRunAs saved;
+	ListCell *lc;
 
-	input.batch = &empty;
 	sx_run_begin(view, &saved);
-	dest = sx_merge_receiver(view, DT_NOBEGIN);
-	sx_run(view, sx_sql_select_all(view->delta), &input, dest);
-	dest->rDestroy(dest);
+	foreach (lc, queries)
+	{
+		DestReceiver *dest = sx_merge_receiver(view, DT_NOBEGIN);
+
+		sx_run_query(view, lfirst(lc), &input, dest);
+		dest->rDestroy(dest);
+	}
 	sx_run_end(&saved);
+}
+
+static List *
+first_rows(const SxView *view)
+{
+	Relation delta = table_open(view->delta, AccessShareLock);
+	Query *query = get_view_query(delta);
+	List *queries = view->is_single ? list_make1(copyObject(query)) : sx_grouping_first_rows(query);
+
+	table_close(delta, NoLock);
+	return queries;
 }
 
 /* ---- rows that cannot be taken ---- */

@@ -28,8 +28,11 @@ extern Bitmapset *sx_apply_columns(const SxReader *reader);
  */
 extern void sx_apply_lock(SxReader *reader);
 
-/* Merge the delta of no rows: a view without GROUP BY has one row before any input. */
-extern void sx_apply_first_row(Oid view);
+/*
+ * Merge the delta of no rows: a view without GROUP BY has one row before any
+ * input, and one with empty grouping sets a row for each of them.
+ */
+extern void sx_apply_first_rows(Oid view);
 
 /*
  * Fold a batch into every view of the reader, store dead letters and late

@@ -51,8 +51,7 @@ sx_attach_view(Oid view, Oid stream, const char *start)
 		attach_insert(view, opened, start);
 	CommandCounterIncrement();
 
-	if (sx_view_load(view)->is_single)
-		sx_apply_first_row(view);
+	sx_apply_first_rows(view);
 }
 
 /* Run a statement with one int8 result column: that of its first row; *found if there was one. */

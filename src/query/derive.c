@@ -34,6 +34,7 @@
 #include "query/derive.h"
 #include "query/expression.h"
 #include "query/input_set.h"
+#include "query/grouping.h"
 
 /* A query under construction: its columns, and what it groups by. */
 typedef struct Grouping
@@ -140,8 +141,10 @@ add_keys(Grouping *grouping)
 		SxGroupKey *key = lfirst(lc);
 		SortGroupClause *clause =
 			copyObject(get_sortgroupref_clause(key->sortgroupref, query->groupClause));
-		TargetEntry *entry = add_column(grouping, copyObject(key->expr),
-										psprintf("k%d", foreach_current_index(lc) + 1));
+		char *name = sx_grouping_is_set(query, key->sortgroupref)
+						 ? pstrdup(SX_GROUPING_KEY)
+						 : psprintf("k%d", foreach_current_index(lc) + 1);
+		TargetEntry *entry = add_column(grouping, copyObject(key->expr), name);
 
 		entry->ressortgroupref = clause->tleSortGroupRef = ++grouping->last_ref;
 		grouping->groups = lappend(grouping->groups, clause);

@@ -14,6 +14,8 @@
 #include "common/hashfn.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "rewrite/rewriteHandler.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
 #include "utils/hsearch.h"
@@ -22,6 +24,8 @@
 #include "utils/snapmgr.h"
 
 #include "query/run.h"
+
+#define QUERY_NAME "a query of streamx" /* of one without text */
 
 /* By the hash of the text, which may be long: two texts of one hash would be an error. */
 typedef struct Entry
@@ -33,6 +37,10 @@ typedef struct Entry
 static HTAB *plans = NULL;
 static Oid marked_stream = InvalidOid;
 
+static void
+execute(PlannedStmt *stmt, const char *sql, const SxScanInput *input, DestReceiver *dest);
+static Query *select_all(Query *query);
+static PlannedStmt *plan_query(const SxView *view, Query *query);
 static CachedPlanSource *prepare(const char *sql);
 static CachedPlan *plan(const SxView *view, CachedPlanSource *source);
 
@@ -84,11 +92,28 @@ sx_run(const SxView *view, const char *sql, const SxScanInput *input, DestReceiv
 {
 	CachedPlanSource *source = prepare(sql);
 	CachedPlan *cplan = plan(view, source);
-	QueryDesc *desc;
+
+	execute(linitial_node(PlannedStmt, cplan->stmt_list), sql, input, dest);
+	ReleaseCachedPlan(cplan, CurrentResourceOwner);
+}
+
+void
+sx_run_query(const SxView *view, Query *query, const SxScanInput *input, DestReceiver *dest)
+{
+	Query *rewritten;
+
+	AcquireRewriteLocks(query, true, false);
+	rewritten = linitial_node(Query, QueryRewrite(query));
+	execute(plan_query(view, select_all(rewritten)), QUERY_NAME, input, dest);
+}
+
+static void
+execute(PlannedStmt *stmt, const char *sql, const SxScanInput *input, DestReceiver *dest)
+{
+	QueryDesc *desc =
+		CreateQueryDesc(stmt, sql, GetActiveSnapshot(), InvalidSnapshot, dest, NULL, NULL, 0);
 	SxScanRun scan_run;
 
-	desc = CreateQueryDesc(linitial_node(PlannedStmt, cplan->stmt_list), sql, GetActiveSnapshot(),
-						   InvalidSnapshot, dest, NULL, NULL, 0);
 	sx_scan_run_begin(&scan_run, input);
 	PG_TRY();
 	{
@@ -103,7 +128,54 @@ sx_run(const SxView *view, const char *sql, const SxScanInput *input, DestReceiv
 	}
 	PG_END_TRY();
 	FreeQueryDesc(desc);
-	ReleaseCachedPlan(cplan, CurrentResourceOwner);
+}
+
+/* SELECT * FROM (query): what the planner hook expects, as it comes of a view. */
+static Query *
+select_all(Query *query)
+{
+	Query *outer = makeNode(Query);
+	RangeTblEntry *rte = makeNode(RangeTblEntry);
+	RangeTblRef *ref = makeNode(RangeTblRef);
+	ListCell *lc;
+
+	rte->rtekind = RTE_SUBQUERY;
+	rte->subquery = query;
+	rte->eref = makeAlias("query", NIL);
+	rte->inFromCl = true;
+	ref->rtindex = 1;
+	outer->commandType = CMD_SELECT;
+	outer->canSetTag = true;
+	outer->rtable = list_make1(rte);
+	outer->jointree = makeFromExpr(list_make1(ref), NULL);
+	foreach (lc, query->targetList)
+	{
+		TargetEntry *entry = lfirst(lc);
+
+		rte->eref->colnames = lappend(rte->eref->colnames, makeString(pstrdup(entry->resname)));
+		outer->targetList =
+			lappend(outer->targetList, makeTargetEntry((Expr *) makeVarFromTargetEntry(1, entry),
+													   entry->resno, entry->resname, false));
+	}
+	return outer;
+}
+
+static PlannedStmt *
+plan_query(const SxView *view, Query *query)
+{
+	PlannedStmt *stmt = NULL;
+
+	marked_stream = view->stream;
+	PG_TRY();
+	{
+		stmt = pg_plan_query(query, QUERY_NAME, 0, NULL);
+	}
+	PG_FINALLY();
+	{
+		marked_stream = InvalidOid;
+	}
+	PG_END_TRY();
+	return stmt;
 }
 
 static CachedPlanSource *

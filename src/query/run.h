@@ -9,6 +9,7 @@
 #include "compat.h"
 
 #include "batch/scan.h"
+#include "nodes/parsenodes.h"
 #include "query/view.h"
 #include "tcop/dest.h"
 
@@ -36,6 +37,10 @@ extern void sx_run_end(const SxRunAs *saved);
  */
 extern void
 sx_run(const SxView *view, const char *sql, const SxScanInput *input, DestReceiver *dest);
+
+/* The same of an analysed query, which it scribbles on, run once: its plan is not kept. */
+extern void
+sx_run_query(const SxView *view, Query *query, const SxScanInput *input, DestReceiver *dest);
 
 /*
  * For the planner hook: the stream to mark in the plan that is being made, once;

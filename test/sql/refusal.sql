@@ -40,8 +40,6 @@ CREATE VIEW x WITH (streamx.continuous) AS SELECT percentile_cont(random()) WITH
 CREATE VIEW x WITH (streamx.continuous) AS SELECT page FROM visits;
 
 -- clauses
-CREATE VIEW x WITH (streamx.continuous) AS SELECT page, count(*) FROM visits GROUP BY ROLLUP (page);
-CREATE VIEW x WITH (streamx.continuous) AS SELECT page, count(*) FROM visits GROUP BY GROUPING SETS ((page), ());
 CREATE VIEW x WITH (streamx.continuous) AS SELECT count(*) FROM visits UNION ALL SELECT count(*) FROM visits;
 CREATE VIEW x WITH (streamx.continuous) AS SELECT count(*) FROM visits LIMIT 1;
 CREATE VIEW x WITH (streamx.continuous) AS SELECT page, count(*) FROM visits GROUP BY page OFFSET 1;
