@@ -222,6 +222,7 @@ CREATE TABLE streamx_internal.removal (
     deleting_through timestamptz NOT NULL DEFAULT '-infinity',
     deleting_from    timestamptz NOT NULL DEFAULT '-infinity',
     is_deleting      boolean NOT NULL DEFAULT false,
+    deleting_groups  bigint[] NOT NULL DEFAULT '{}',
     refusals_through timestamptz NOT NULL DEFAULT '-infinity'
 ) WITH (fillfactor = 40);
 COMMENT ON TABLE streamx_internal.removal IS 'what views with streamx.retention or streamx.refused_retention have let go';
@@ -229,6 +230,7 @@ COMMENT ON COLUMN streamx_internal.removal.removed_through IS 'windows that end 
 COMMENT ON COLUMN streamx_internal.removal.deleting_through IS 'removed_through when the present, or last, pass over the state table began';
 COMMENT ON COLUMN streamx_internal.removal.deleting_from IS 'the slice_start at which the next step begins';
 COMMENT ON COLUMN streamx_internal.removal.is_deleting IS 'the pass is not done';
+COMMENT ON COLUMN streamx_internal.removal.deleting_groups IS 'input groups of deleted rows, of which inputs are still there';
 COMMENT ON COLUMN streamx_internal.removal.refusals_through IS 'of windows that end by then refused rows may have been deleted; infinity: of any window';
 -- times and OIDs; every owner's view asks what is removed
 GRANT SELECT ON streamx_internal.removal TO PUBLIC;

@@ -111,7 +111,7 @@ sx_apply(SxReader *reader, SxBatch *batch, bool is_careful, SxApplyCounts *count
 	else
 		apply_families(reader, batch, counts);
 	advance(reader, batch);
-	sx_retention_apply(reader, counts->groups);
+	sx_retention_apply(reader, counts->groups + counts->inputs);
 }
 
 /* Those views at the head of the list, and later ones, that can run with the first; removed from it. */
@@ -453,7 +453,7 @@ run_deltas(List *family, const SxRows *rows, int64 from_window)
 		(is_session ? sx_session_counts : sx_merge_counts)(receiver, &inserted, &updated);
 		share->counts->groups += inserted + updated;
 		receiver->rDestroy(receiver);
-		sx_inputs_run(share->view, share->batch, rows, from_window);
+		share->counts->inputs += sx_inputs_run(share->view, share->batch, rows, from_window);
 	}
 }
 
@@ -462,6 +462,7 @@ add_counts(SxApplyCounts *sum, const SxApplyCounts *counts)
 {
 	sx_activity_add(&sum->seen, &counts->seen);
 	sum->groups += counts->groups;
+	sum->inputs += counts->inputs;
 }
 
 /* ---- carefully ---- */

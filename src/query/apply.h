@@ -15,6 +15,7 @@ typedef struct SxApplyCounts
 {
 	SxActivityCounts seen; /* rows: of the batch; the others: of all views together */
 	int64 groups;		   /* merged into states, all views together */
+	int64 inputs;		   /* written to tables of inputs, likewise */
 	Oid paused_view;	   /* after an error of a careful run: it is to be paused */
 } SxApplyCounts;
 

@@ -122,11 +122,12 @@ static void fold_row(InputsReceiver *receiver, const Datum *values, const bool *
 static void end_run(InputsReceiver *receiver);
 static void inputs_destroy(DestReceiver *dest);
 
-void
+int64
 sx_inputs_run(const SxView *view, const SxBatch *batch, const SxRows *rows, int64 from_window)
 {
 	SxScanInput input = {
 		.stream = view->stream, .batch = batch, .rows = rows->rows, .nrows = rows->count};
+	int64 written = 0;
 	ListCell *lc;
 
 	if (OidIsValid(view->trial))
@@ -135,10 +136,15 @@ sx_inputs_run(const SxView *view, const SxBatch *batch, const SxRows *rows, int6
 	{
 		const SxViewInputs *inputs = lfirst(lc);
 		DestReceiver *dest = create_receiver(view, inputs, from_window);
+		int64 inserted;
+		int64 updated;
 
 		sx_run(view, sx_sql_select_all(inputs->delta), &input, dest);
+		sx_state_counts(((InputsReceiver *) dest)->table, &inserted, &updated);
+		written += inserted + updated;
 		dest->rDestroy(dest);
 	}
+	return written;
 }
 
 static DestReceiver *

@@ -13,9 +13,10 @@
 /*
  * Fold the inputs of some rows of a batch into all of the view's tables of inputs,
  * when the rows' groups are in the state table already.  from_window: as that of
- * sx_merge_receiver.  Call between sx_run_begin and sx_run_end.
+ * sx_merge_receiver.  Call between sx_run_begin and sx_run_end.  Returns how many rows of
+ * the tables were written.
  */
-extern void
+extern int64
 sx_inputs_run(const SxView *view, const SxBatch *batch, const SxRows *rows, int64 from_window);
 
 #endif

@@ -165,7 +165,7 @@ sx_late_sessions(const SxView *view, const SxReader *reader, const SxBatch *batc
 			add_row(&accepted, batch, rows->rows[i]);
 	}
 	if (accepted.count > 0)
-		sx_inputs_run(view, batch, &accepted, DT_NOBEGIN);
+		(void) sx_inputs_run(view, batch, &accepted, DT_NOBEGIN);
 	*late = recording.count;
 	*groups = inserted + updated;
 }

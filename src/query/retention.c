@@ -9,35 +9,25 @@
  *
  * A window is removed by one number a view, which moves with the watermark in
  * the batch's transaction and with which the view compares what it shows.  The
- * rows are deleted behind it, so many in a step, in passes: a pass goes through
- * the state in the order of slice_start and deletes what had been removed when
- * it began.  Slices fall due in that order, so that each pass goes on where the
- * last one ended.  Sessions do not, for one that began early may end late:
- * their passes begin at the first row, and must be worth it.
+ * rows, and their inputs, are deleted behind it, so many in a step, in passes over
+ * the state (pass.c).
  *
  * Refused rows go by the clock; nobody minds if they go a little later.
  */
 #include "compat.h"
 
-#include "access/genam.h"
-#include "access/htup_details.h"
-#include "access/relscan.h"
-#include "access/table.h"
-#include "access/tableam.h"
 #include "access/xact.h"
-#include "catalog/pg_am.h"
 #include "catalog/pg_type.h"
 #include "common/int.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
-#include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "catalog/option.h"
 #include "catalog/spi.h"
 #include "query/apply.h"
+#include "query/pass.h"
 #include "query/retention.h"
 #include "query/view.h"
 
@@ -50,9 +40,7 @@
 typedef struct Removal
 {
 	TimestampTz removed_through;
-	TimestampTz deleting_through; /* what had been removed when the pass began */
-	TimestampTz deleting_from;	  /* the slice_start at which it goes on */
-	bool is_deleting;
+	SxPass pass;				  /* that deletes what had been removed when it began */
 	TimestampTz refusals_through; /* late rows of windows that end by then may be missing */
 } Removal;
 
@@ -64,28 +52,12 @@ typedef struct Outlook
 	int64 refusals_us; /* until the first refusal is due; SX_RETENTION_NEVER: there is none */
 } Outlook;
 
-/* A pass over a state table at work. */
-typedef struct Pass
-{
-	const SxView *view;
-	Relation table;
-	Relation index;
-	IndexScanDesc scan;
-	Snapshot snapshot;
-	TupleTableSlot *slot;
-	AttrNumber slice_start;
-	TimestampTz through;
-} Pass;
-
 static bool has_option(const SxView *view);
 static void
 let_go(const SxView *view, int64 watermark, TimestampTz now, bool are_refusals_due, int64 limit);
 static int64 bound_of(const SxView *view, int64 watermark);
 static void begin_pass(const SxView *view, Removal *removal);
-static void delete_slices(const SxView *view, Removal *removal, int64 limit);
-static Relation open_slice_index(Relation table, AttrNumber slice_start);
-static void begin_scan(Pass *pass, TimestampTz from);
-static bool go_through(Pass *pass, Removal *removal, int64 limit);
+static bool delete_row(SxPassStep *step, TupleTableSlot *row, void *context);
 static bool load_removal(Oid view, Removal *removal, bool read_only);
 static void save_removal(Oid view, const Removal *removal);
 static void remove_refusals(const SxView *view, TimestampTz now, Removal *removal);
@@ -163,7 +135,7 @@ sx_retention_enter(Oid view)
 /* ---- steps ---- */
 
 void
-sx_retention_apply(const SxReader *reader, int64 groups)
+sx_retention_apply(const SxReader *reader, int64 written)
 {
 	TimestampTz now = GetCurrentTransactionStartTimestamp();
 	bool may_be_refusals = false;
@@ -187,7 +159,7 @@ sx_retention_apply(const SxReader *reader, int64 groups)
 		const SxView *view = sx_view_load(lfirst_oid(lc));
 
 		if (has_option(view))
-			let_go(view, reader->watermark, now, are_refusals_due, STEP_ROWS + 2 * groups);
+			let_go(view, reader->watermark, now, are_refusals_due, STEP_ROWS + 2 * written);
 	}
 	if (are_refusals_due)
 		remove_stream_letters(reader->id, now);
@@ -241,16 +213,17 @@ let_go(const SxView *view, int64 watermark, TimestampTz now, bool are_refusals_d
 	{
 		removal.removed_through = Max(removal.removed_through, bound_of(view, watermark));
 		begin_pass(view, &removal);
-		if (removal.is_deleting)
-			delete_slices(view, &removal, limit);
+		if (removal.pass.is_going)
+		{
+			sx_pass_step(view, &removal.pass, limit, delete_row, NULL);
+			begin_pass(view, &removal); /* the bound may have moved on meanwhile */
+		}
 	}
 	if (view->refused_retention_us >= 0 && are_refusals_due)
 		remove_refusals(view, now, &removal);
 	if (removal.removed_through != before.removed_through ||
-		removal.deleting_through != before.deleting_through ||
-		removal.deleting_from != before.deleting_from ||
-		removal.is_deleting != before.is_deleting ||
-		removal.refusals_through != before.refusals_through)
+		removal.refusals_through != before.refusals_through ||
+		!sx_pass_equal(&removal.pass, &before.pass))
 		save_removal(view->relid, &removal);
 }
 
@@ -270,146 +243,20 @@ bound_of(const SxView *view, int64 watermark)
 	return sx_window_last_end(&view->window, through);
 }
 
-/* Begin a pass, unless one is under way, when it would find enough. */
 static void
 begin_pass(const SxView *view, Removal *removal)
 {
 	int64 worth_us = 1;
-	int64 moved_us;
 
-	if (removal->is_deleting || removal->removed_through <= removal->deleting_through)
-		return;
 	if (view->window.kind == SX_WINDOW_SESSION)
 		worth_us = Max(view->window.size_us, view->retention_us / SESSION_PASS_PART);
-	if (!pg_sub_s64_overflow(removal->removed_through, removal->deleting_through, &moved_us) &&
-		moved_us < worth_us)
-		return;
-	removal->is_deleting = true;
-	removal->deleting_through = removal->removed_through;
-	if (view->window.kind == SX_WINDOW_SESSION)
-		removal->deleting_from = DT_NOBEGIN;
+	sx_pass_begin(view, &removal->pass, removal->removed_through, worth_us);
 }
 
-/*
- * A pass's next step: go through up to about limit rows.  Without an index on
- * slice_start, which somebody must have dropped, windows are only hidden.
- */
-static void
-delete_slices(const SxView *view, Removal *removal, int64 limit)
-{
-	Pass pass = {
-		.view = view, .slice_start = view->nkeys + 1, .through = removal->deleting_through};
-
-	CommandCounterIncrement(); /* what the batch merged may be what is to go */
-	pass.table = table_open(view->state, RowExclusiveLock);
-	pass.index = open_slice_index(pass.table, pass.slice_start);
-	if (pass.index)
-	{
-		pass.snapshot = RegisterSnapshot(GetLatestSnapshot());
-		pass.slot = table_slot_create(pass.table, NULL);
-		begin_scan(&pass, removal->deleting_from);
-		removal->is_deleting = !go_through(&pass, removal, limit);
-		index_endscan(pass.scan);
-		ExecDropSingleTupleTableSlot(pass.slot);
-		UnregisterSnapshot(pass.snapshot);
-		index_close(pass.index, NoLock);
-	}
-	else
-		removal->is_deleting = false;
-	table_close(pass.table, NoLock);
-	begin_pass(view, removal); /* the bound may have moved on meanwhile */
-}
-
-/* A B-tree that begins with slice_start, found by its shape: REINDEX CONCURRENTLY replaces it. */
-static Relation
-open_slice_index(Relation table, AttrNumber slice_start)
-{
-	ListCell *lc;
-
-	foreach (lc, RelationGetIndexList(table))
-	{
-		Relation index = index_open(lfirst_oid(lc), RowExclusiveLock);
-		Form_pg_index form = index->rd_index;
-
-		if (form->indisvalid && form->indkey.values[0] == slice_start &&
-			index->rd_rel->relam == BTREE_AM_OID &&
-			heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL))
-			return index;
-		index_close(index, NoLock);
-	}
-	return NULL;
-}
-
-static void
-init_key(const Pass *pass, ScanKey key, StrategyNumber strategy, TimestampTz value)
-{
-	Relation index = pass->index;
-	Oid type = index->rd_opcintype[0];
-	Oid operator= get_opfamily_member(index->rd_opfamily[0], type, type, strategy);
-
-	ScanKeyEntryInitialize(key, 0, 1, strategy, InvalidOid, InvalidOid, get_opcode(operator),
-						   TimestampTzGetDatum(value));
-}
-
-/* Slices that start from from on, and before the pass's end: no later one ends by then. */
-static void
-begin_scan(Pass *pass, TimestampTz from)
-{
-	ScanKeyData keys[2];
-
-	init_key(pass, &keys[0], BTGreaterEqualStrategyNumber, from);
-	init_key(pass, &keys[1], BTLessStrategyNumber, pass->through);
-	pass->scan = sx_index_beginscan(pass->table, pass->index, pass->snapshot, 2);
-	index_rescan(pass->scan, keys, 2, NULL, 0);
-}
-
-static TimestampTz
-time_of(const Pass *pass, AttrNumber attnum)
-{
-	bool is_null;
-
-	return DatumGetTimestampTz(slot_getattr(pass->slot, attnum, &is_null));
-}
-
-/* Whether each window that uses the row has been removed. */
 static bool
-is_removed(const Pass *pass, TimestampTz start)
+delete_row(SxPassStep *step, TupleTableSlot *row, void *context)
 {
-	SxWindowBounds bounds;
-
-	if (pass->view->window.kind == SX_WINDOW_SESSION)
-		return time_of(pass, pass->slice_start + 1) <= pass->through;
-	return !sx_window_first(&pass->view->window, start, pass->through, &bounds);
-}
-
-/* Returns true when the pass is done; else deleting_from says where it goes on. */
-static bool
-go_through(Pass *pass, Removal *removal, int64 limit)
-{
-	bool is_session = pass->view->window.kind == SX_WINDOW_SESSION;
-	TimestampTz last = DT_NOBEGIN;
-	int64 seen = 0;
-
-	while (index_getnext_slot(pass->scan, ForwardScanDirection, pass->slot))
-	{
-		TimestampTz start = time_of(pass, pass->slice_start);
-
-		CHECK_FOR_INTERRUPTS();
-		/* of sessions that start together some may stay: no step must end between them */
-		if (seen++ >= limit && !(is_session && start == last))
-		{
-			removal->deleting_from = start;
-			return false;
-		}
-		if ((!is_session && start == last) || is_removed(pass, start))
-			simple_table_tuple_delete(pass->table, &pass->slot->tts_tid, pass->snapshot);
-		else if (!is_session)
-			break;
-		last = start;
-	}
-	/* later slices may still come before the one that stays, but none before the last that went */
-	if (is_session || last != DT_NOBEGIN)
-		removal->deleting_from = is_session ? DT_NOBEGIN : last;
+	sx_pass_delete(step, row);
 	return true;
 }
 
@@ -420,12 +267,13 @@ load_removal(Oid view, Removal *removal, bool read_only)
 {
 	static const Oid types[] = {REGCLASSOID};
 	Datum values[] = {ObjectIdGetDatum(view)};
+	MemoryContext context = CurrentMemoryContext;
 	bool found;
 	SxSpi spi;
 
 	sx_spi_begin(&spi);
-	found = sx_spi_execute("SELECT r.removed_through, r.deleting_through, r.deleting_from, "
-						   "r.is_deleting, r.refusals_through "
+	found = sx_spi_execute("SELECT r.removed_through, r.refusals_through, r.deleting_through, "
+						   "r.deleting_from, r.is_deleting, r.deleting_groups "
 						   "FROM streamx_internal.removal AS r WHERE r.view = $1",
 						   1, types, values, NULL, read_only) > 0;
 	if (found)
@@ -435,10 +283,8 @@ load_removal(Oid view, Removal *removal, bool read_only)
 		bool isnull;
 
 		removal->removed_through = DatumGetTimestampTz(SPI_getbinval(tuple, tupdesc, 1, &isnull));
-		removal->deleting_through = DatumGetTimestampTz(SPI_getbinval(tuple, tupdesc, 2, &isnull));
-		removal->deleting_from = DatumGetTimestampTz(SPI_getbinval(tuple, tupdesc, 3, &isnull));
-		removal->is_deleting = DatumGetBool(SPI_getbinval(tuple, tupdesc, 4, &isnull));
-		removal->refusals_through = DatumGetTimestampTz(SPI_getbinval(tuple, tupdesc, 5, &isnull));
+		removal->refusals_through = DatumGetTimestampTz(SPI_getbinval(tuple, tupdesc, 2, &isnull));
+		removal->pass = sx_pass_load(tuple, tupdesc, 3, context);
 	}
 	sx_spi_end(&spi);
 	return found;
@@ -447,20 +293,19 @@ load_removal(Oid view, Removal *removal, bool read_only)
 static void
 save_removal(Oid view, const Removal *removal)
 {
-	static const Oid types[] = {REGCLASSOID,	TIMESTAMPTZOID, TIMESTAMPTZOID,
-								TIMESTAMPTZOID, BOOLOID,		TIMESTAMPTZOID};
-	Datum values[] = {ObjectIdGetDatum(view),
-					  TimestampTzGetDatum(removal->removed_through),
-					  TimestampTzGetDatum(removal->deleting_through),
-					  TimestampTzGetDatum(removal->deleting_from),
-					  BoolGetDatum(removal->is_deleting),
-					  TimestampTzGetDatum(removal->refusals_through)};
+	static const Oid types[] = {REGCLASSOID,	TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID,
+								TIMESTAMPTZOID, BOOLOID,		INT8ARRAYOID};
+	Datum values[3 + SX_PASS_COLUMNS] = {ObjectIdGetDatum(view),
+										 TimestampTzGetDatum(removal->removed_through),
+										 TimestampTzGetDatum(removal->refusals_through)};
 	SxSpi spi;
 
+	StaticAssertStmt(lengthof(types) == lengthof(values), "one value for each type");
+	sx_pass_store(&removal->pass, &values[3]);
 	sx_spi_begin(&spi);
 	sx_spi_execute("UPDATE streamx_internal.removal SET removed_through = $2, "
-				   "deleting_through = $3, deleting_from = $4, is_deleting = $5, "
-				   "refusals_through = $6 WHERE view = $1",
+				   "refusals_through = $3, deleting_through = $4, deleting_from = $5, "
+				   "is_deleting = $6, deleting_groups = $7 WHERE view = $1",
 				   lengthof(types), types, values, NULL, false);
 	sx_spi_end(&spi);
 }

@@ -28,10 +28,10 @@ extern void sx_retention_enter(Oid view);
 /*
  * At the end of each micro-batch, after the watermark moved, in its transaction
  * and under its locks: remove windows, all at once for whoever reads the view,
- * and delete some of the rows of what was removed.  groups: merged by the
- * batch, so that no view gains rows faster than it loses them.
+ * and delete some of the rows of what was removed.  written: groups and inputs
+ * that the batch merged, so that no view gains rows faster than it loses them.
  */
-extern void sx_retention_apply(const SxReader *reader, int64 groups);
+extern void sx_retention_apply(const SxReader *reader, int64 written);
 
 /* What sx_retention_work returns when there is nothing to wait for. */
 #define SX_RETENTION_NEVER PG_INT64_MAX		 /* before the next batch */

@@ -15,7 +15,20 @@ BEGIN
 	EXECUTE 'SELECT count(*) FROM ' || state INTO count;
 	RETURN count;
 END $$;
-SELECT plan(78);
+-- and rows of its tables of inputs
+CREATE FUNCTION inputs_of(view regclass) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+	name regclass;
+	one bigint;
+	count bigint := 0;
+BEGIN
+	FOR name IN SELECT unnest(v.inputs) FROM streamx.views v WHERE v.view = $1 LOOP
+		EXECUTE 'SELECT count(*) FROM ' || name INTO one;
+		count := count + one;
+	END LOOP;
+	RETURN count;
+END $$;
+SELECT plan(93);
 
 -- What makes no sense is refused
 CREATE FOREIGN TABLE timeless (at timestamptz, n int) SERVER streamx;
@@ -262,6 +275,52 @@ SELECT format('INSERT INTO many VALUES (%L, 0)', '2024-05-01 12:00:01'::timestam
 SELECT is(stored('items') + stored('item_sessions'), 2::bigint, 'more batches delete the others');
 SELECT is_empty($$SELECT * FROM streamx.verify('items') UNION ALL SELECT * FROM streamx.verify('item_sessions')$$, 'verify agrees');
 
+-- Inputs of aggregates go with their rows
+CREATE FOREIGN TABLE calls (at timestamptz, n int, name text) SERVER streamx OPTIONS (event_time 'at', retain 'on');
+CREATE VIEW tumbling_inputs WITH (streamx.continuous, streamx.retention = '1 hour') AS
+	SELECT tumble(at, '10 minutes') AS w, n % 3 AS k, count(DISTINCT n), array_agg(name ORDER BY n), mode() WITHIN GROUP (ORDER BY n) FROM calls GROUP BY 1, 2;
+CREATE VIEW hopping_inputs WITH (streamx.continuous, streamx.retention = '1 hour') AS
+	SELECT hop(at, '10 minutes', '5 minutes') AS w, count(DISTINCT n), string_agg(name, ',' ORDER BY n) FROM calls GROUP BY 1;
+CREATE VIEW cumulating_inputs WITH (streamx.continuous, streamx.retention = '1 hour') AS
+	SELECT cumulate(at, '1 hour', '20 minutes') AS w, count(DISTINCT n) FROM calls GROUP BY 1;
+CREATE VIEW session_inputs WITH (streamx.continuous, streamx.retention = '1 hour') AS
+	SELECT session(at, '10 minutes') AS w, n % 3 AS k, count(DISTINCT n), array_agg(name ORDER BY n) FROM calls GROUP BY 1, 2;
+CREATE VIEW all_inputs AS
+	SELECT v::text AS view, inputs_of(v) AS count FROM unnest('{tumbling_inputs,hopping_inputs,cumulating_inputs,session_inputs}'::regclass[]) v;
+-- sessions 10:02 and 10:14 of k = 1 merge: one row with two input groups
+INSERT INTO calls VALUES ('2024-05-01 10:14', 4, 'd'), ('2024-05-01 10:02', 1, 'a'), ('2024-05-01 10:03', 2, 'b'), ('2024-05-01 10:07', 3, 'c');
+INSERT INTO calls VALUES ('2024-05-01 10:08', 1, 'a');
+SELECT set_eq('TABLE all_inputs', $$VALUES ('tumbling_inputs', 8::bigint), ('hopping_inputs', 10), ('cumulating_inputs', 4), ('session_inputs', 10)$$, 'inputs are stored');
+INSERT INTO calls VALUES ('2024-05-01 11:15', 7, 'e');
+SELECT set_eq('TABLE all_inputs', $$VALUES ('tumbling_inputs', 4::bigint), ('hopping_inputs', 4), ('cumulating_inputs', 5), ('session_inputs', 10)$$,
+	'those of slices that no window uses go');
+SELECT is_empty($$SELECT view, v.* FROM all_inputs, streamx.verify(view::regclass) v$$, 'verify agrees');
+INSERT INTO calls VALUES ('2024-05-01 12:30', 7, 'f');
+SELECT set_eq('TABLE all_inputs', $$VALUES ('tumbling_inputs', 2::bigint), ('hopping_inputs', 2), ('cumulating_inputs', 2), ('session_inputs', 2)$$,
+	'of sessions with several groups, too');
+SELECT is_empty($$SELECT view, v.* FROM all_inputs, streamx.verify(view::regclass) v$$, 'verify agrees');
+
+-- Many inputs of one group go in steps, after the group itself
+INSERT INTO calls SELECT '2024-05-01 12:31', i * 3, 'many' FROM generate_series(1, 5000) i;
+INSERT INTO calls VALUES ('2024-05-01 14:00', 0, 'g');
+SELECT is_empty($$SELECT view FROM all_inputs WHERE count < 1000$$, 'most are still stored');
+SELECT is(stored('tumbling_inputs') + stored('hopping_inputs') + stored('session_inputs'), 3::bigint, 'but of no group that is there');
+SELECT set_eq($$SELECT view::text, is_deleting, cardinality(deleting_groups) FROM own_removals WHERE view::text IN (SELECT view FROM all_inputs)$$,
+	$$VALUES ('tumbling_inputs', true, 1), ('hopping_inputs', true, 1), ('cumulating_inputs', true, 1), ('session_inputs', true, 1)$$,
+	'it is known which are to go');
+SELECT is_empty($$SELECT view, v.* FROM all_inputs, streamx.verify(view::regclass) v$$, 'verify agrees');
+CREATE TABLE before AS TABLE all_inputs;
+BEGIN;
+INSERT INTO calls VALUES ('2024-05-01 14:00:01', 0, 'g');
+SELECT is((SELECT count FROM cumulating_inputs WHERE upper(w) = '2024-05-01 14:20'), 1::bigint, 'in a transaction');
+SELECT is_empty('SELECT view FROM all_inputs a JOIN before b USING (view) WHERE a.count >= b.count', 'as everywhere, more go');
+ROLLBACK;
+SELECT set_eq('TABLE all_inputs', 'TABLE before', 'rolled back, they are there');
+SELECT format('INSERT INTO calls VALUES (%L, 0, %L)', '2024-05-01 14:00:01'::timestamptz, 'g') FROM generate_series(1, 12) \gexec
+SELECT set_eq('TABLE all_inputs', $$VALUES ('tumbling_inputs', 2::bigint), ('hopping_inputs', 2), ('cumulating_inputs', 1), ('session_inputs', 2)$$, 'more batches delete the others');
+SELECT is_empty($$SELECT view FROM own_removals WHERE is_deleting OR deleting_groups <> '{}'$$, 'and nothing is left to do');
+SELECT is_empty($$SELECT view, v.* FROM all_inputs, streamx.verify(view::regclass) v$$, 'verify agrees');
+
 -- A role that has nothing but the view sees what there is
 CREATE ROLE regress_retention;
 GRANT USAGE ON SCHEMA retention TO regress_retention;
@@ -324,9 +383,9 @@ SELECT is_empty($$SELECT * FROM streamx.dead_letters WHERE stream = 'refused'::r
 SELECT throws_ok($$SELECT streamx.verify('consistent')$$, '55000', NULL, 'of what it was nobody knows');
 
 -- Nothing is left of a view that is dropped
-SELECT is((SELECT count(*) FROM own_removals), 18::bigint, 'each view with one of the options has its row');
+SELECT is((SELECT count(*) FROM own_removals), 22::bigint, 'each view with one of the options has its row');
 DROP VIEW tumbling, hopping;
-SELECT is((SELECT count(*) FROM own_removals), 16::bigint, 'DROP VIEW takes it along');
+SELECT is((SELECT count(*) FROM own_removals), 20::bigint, 'DROP VIEW takes it along');
 SELECT ok('streamx_internal.removal'::regclass = ANY (extconfig), 'a dump carries it') FROM pg_extension WHERE extname = 'streamx';
 SELECT * FROM finish();
 DROP SCHEMA retention CASCADE;
