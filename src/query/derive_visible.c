@@ -26,7 +26,6 @@
 #include "parser/parser.h"
 #include "rewrite/rewriteManip.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
@@ -156,9 +155,8 @@ static Node *
 from_inputs(VisibleContext *context, const Aggref *aggref, int number, int multiplicity)
 {
 	const SxInputSet *set = list_nth(context->definition->input_sets, number);
-	const SxMultiplicity *chosen = list_nth(set->multiplicities, multiplicity);
 
-	if (chosen->is_counted && aggref->aggfnoid == F_COUNT_ANY && aggref->aggdistinct)
+	if (sx_input_set_counts(context->definition, aggref))
 		return (Node *) named_column(context, sx_counter_name(number, multiplicity));
 	return (Node *) sx_derive_from_inputs(
 		set, multiplicity, list_nth_oid(context->input_tables, number),

@@ -18,8 +18,6 @@
 #include "query/input_set.h"
 #include "query/order.h"
 
-static bool can_be_counted(const SxDefinition *definition, const Aggref *aggref);
-
 bool
 sx_input_set_takes(const Aggref *aggref, const char **why)
 {
@@ -68,7 +66,7 @@ sx_input_set_add(SxDefinition *definition, const Aggref *aggref)
 		set->multiplicities = lappend(set->multiplicities, multiplicity);
 	}
 	multiplicity->is_distinct &= aggref->aggdistinct != NIL;
-	multiplicity->is_counted |= can_be_counted(definition, aggref);
+	multiplicity->is_counted |= sx_input_set_counts(definition, aggref);
 }
 
 bool
@@ -192,8 +190,8 @@ sx_input_set_inputs(const Aggref *aggref)
  * count(DISTINCT x) where each row of the state is a result: hop, cumulate and
  * session combine several, in which the same value may have come.
  */
-static bool
-can_be_counted(const SxDefinition *definition, const Aggref *aggref)
+bool
+sx_input_set_counts(const SxDefinition *definition, const Aggref *aggref)
 {
 	Node *argument;
 	TypeCacheEntry *type;

@@ -30,6 +30,9 @@ extern void sx_input_set_add(SxDefinition *definition, const Aggref *aggref);
 extern bool sx_input_set_find(const SxDefinition *definition, const Aggref *aggref, int *set,
 							  int *multiplicity);
 
+/* Whether it is a count(DISTINCT x) that the state counts. */
+extern bool sx_input_set_counts(const SxDefinition *definition, const Aggref *aggref);
+
 /*
  * Whether rows with the same inputs can be grouped by the executor: equal values
  * of all their types have equal images.

@@ -155,6 +155,10 @@ INSERT INTO cases VALUES ('2026-03-01', 'a', 1.0), ('2026-03-01', 'b', 1.00), ('
 INSERT INTO cases VALUES ('2026-03-01', 'A', 1.000), ('2026-03-01', 'B', 2.0), ('2026-03-01', NULL, NULL), ('2026-03-01', 'A', 3);
 SELECT results_eq('TABLE alike', 'SELECT 3::bigint, 3::bigint, 2::bigint', 'values that are equal, but not the same, count once');
 
+-- A row of one column is not its column: it is never null
+CREATE VIEW rows_of_one WITH (streamx.continuous) AS SELECT count(DISTINCT y) AS numbers, count(DISTINCT ROW(y)) AS rows FROM cases;
+SELECT results_eq('TABLE rows_of_one', 'SELECT count(DISTINCT y), count(DISTINCT ROW(y)) FROM cases', 'values and rows of them are counted by themselves');
+
 -- One row is written only when something changes
 SELECT inputs[1] AS names FROM streamx.views WHERE view = 'alike'::regclass \gset
 CREATE TABLE before AS SELECT ctid AS place, i1 AS x FROM :names;
