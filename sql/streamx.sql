@@ -109,6 +109,7 @@ CREATE TABLE streamx.views (
     inputs            regclass[] NOT NULL DEFAULT '{}', -- tables of inputs, of aggregates without states
     input_views       regclass[] NOT NULL DEFAULT '{}', -- beside them: inputs of one micro-batch
     trial_view        regclass,         -- those aggregates that a row may make fail, row by row
+    finals_view       regclass,         -- their final values, into which inputs of sealed windows are folded
     window_kind       text NOT NULL,    -- 'global', 'tumble', 'hop', 'cumulate', 'session'
     window_size       interval,         -- of a session: the gap
     window_step       interval,         -- slide of hop, step of cumulate
@@ -234,6 +235,20 @@ COMMENT ON COLUMN streamx_internal.removal.deleting_groups IS 'input groups of d
 COMMENT ON COLUMN streamx_internal.removal.refusals_through IS 'of windows that end by then refused rows may have been deleted; infinity: of any window';
 -- times and OIDs; every owner's view asks what is removed
 GRANT SELECT ON streamx_internal.removal TO PUBLIC;
+
+-- (query/fold.c)
+CREATE TABLE streamx_internal.folding (
+    view            regclass PRIMARY KEY,
+    folding_through timestamptz NOT NULL DEFAULT '-infinity',
+    folding_from    timestamptz NOT NULL DEFAULT '-infinity',
+    is_folding      boolean NOT NULL DEFAULT false,
+    folding_groups  bigint[] NOT NULL DEFAULT '{}'
+) WITH (fillfactor = 40);
+COMMENT ON TABLE streamx_internal.folding IS 'how far views without streamx.retain_inputs have folded the inputs of sealed windows';
+COMMENT ON COLUMN streamx_internal.folding.folding_through IS 'windows that end by then are what the present, or last, pass over the state table is for';
+COMMENT ON COLUMN streamx_internal.folding.folding_from IS 'the slice_start at which the next step begins';
+COMMENT ON COLUMN streamx_internal.folding.is_folding IS 'the pass is not done';
+COMMENT ON COLUMN streamx_internal.folding.folding_groups IS 'input groups of folded rows, of which inputs are still there';
 
 -- What is due first.
 CREATE INDEX ON streamx_internal.late_row (view, recorded_at);
@@ -1215,3 +1230,4 @@ SELECT pg_catalog.pg_extension_config_dump('streamx_internal.late_row', '');
 SELECT pg_catalog.pg_extension_config_dump('streamx_internal.late_row_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('streamx_internal.skip', '');
 SELECT pg_catalog.pg_extension_config_dump('streamx_internal.removal', '');
+SELECT pg_catalog.pg_extension_config_dump('streamx_internal.folding', '');

@@ -26,6 +26,7 @@ sx_catalog_forget_view(Oid view)
 		"DELETE FROM streamx_internal.dead_letter WHERE view = $1",
 		"DELETE FROM streamx_internal.late_row WHERE view = $1",
 		"DELETE FROM streamx_internal.removal WHERE view = $1",
+		"DELETE FROM streamx_internal.folding WHERE view = $1",
 		"WITH gone AS (DELETE FROM streamx.view_streams WHERE view = $1 RETURNING reader) "
 		"DELETE FROM streamx.readers AS r USING gone AS g WHERE r.reader = g.reader AND r.topic <> "
 		"'' "
@@ -76,7 +77,8 @@ catalog_is_whole(void)
 		   is_there("streamx", "readers") && is_there("streamx", "progress") &&
 		   is_there("streamx", "views") && is_there("streamx", "view_streams") &&
 		   is_there("streamx_internal", "dead_letter") &&
-		   is_there("streamx_internal", "late_row") && is_there("streamx_internal", "removal");
+		   is_there("streamx_internal", "late_row") && is_there("streamx_internal", "removal") &&
+		   is_there("streamx_internal", "folding");
 }
 
 static bool

@@ -8,7 +8,7 @@
 #include "compat.h"
 
 /*
- * Remove a view from the catalog: its rows in views, view_streams and removal,
+ * Remove a view from the catalog: its rows in views, view_streams and removal, folding,
  * its refused rows, and the readers of topics on which no other view hangs (the one
  * reader of a stream without Kafka stays).
  */

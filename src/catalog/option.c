@@ -86,6 +86,7 @@ static const Option options_table[] = {
 	{"start", SX_OPTION_VIEW, KIND_START},
 	{"retention", SX_OPTION_VIEW, KIND_INTERVAL},
 	{"refused_retention", SX_OPTION_VIEW, KIND_INTERVAL},
+	{"retain_inputs", SX_OPTION_VIEW, KIND_BOOL},
 };
 
 #define MAX_TOPIC_LENGTH 249

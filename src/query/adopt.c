@@ -69,8 +69,8 @@ streamx_adopt_stream(PG_FUNCTION_ARGS)
 Datum
 streamx_adopt_view(PG_FUNCTION_ARGS)
 {
-	static const char *const columns[] = {"state",	   "definition_view", "delta_view",
-										  "rows_view", "windows",		  "trial_view"};
+	static const char *const columns[] = {"state",	 "definition_view", "delta_view", "rows_view",
+										  "windows", "trial_view",		"finals_view"};
 	static const char *const lists[] = {"inputs", "input_views"};
 	HeapTuple row = new_row(fcinfo);
 	Oid view = relation_column(fcinfo, row, "view");

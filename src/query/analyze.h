@@ -50,6 +50,8 @@ typedef struct SxDefinition
 		aggregates; /* Aggrefs of target list and HAVING that are kept as states, one of those that share one */
 	List *input_sets;		/* SxInputSet *: of the others */
 	List *tried_aggregates; /* Aggrefs, those of the others that a single row may make fail */
+	List *finals;			/* Aggrefs, those of the others that are not counted, each once */
+	bool folds;				/* inputs of sealed windows become values of finals */
 	bool has_joins;			/* other relations than the stream */
 } SxDefinition;
 

@@ -20,7 +20,6 @@
 #include "rewrite/rewriteHandler.h"
 #include "storage/lmgr.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/syscache.h"
 
 #include "catalog/activity.h"
@@ -36,6 +35,7 @@
 #include "query/run.h"
 #include "query/session.h"
 #include "query/sql.h"
+#include "query/subtransaction.h"
 #include "query/view.h"
 #include "window/watermark.h"
 
@@ -482,39 +482,6 @@ is_data_error(int sqlstate)
 	}
 }
 
-/*
- * Run work in a subtransaction, which stays if work returns true.  The error that
- * it threw, in the current memory context, or NULL.
- */
-static ErrorData *
-in_subtransaction(bool (*work)(void *argument), void *argument)
-{
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData *volatile error = NULL;
-
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		if (work(argument))
-			ReleaseCurrentSubTransaction();
-		else
-			RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return error;
-}
-
 /* Rows to apply, or only to probe. */
 typedef struct Attempt
 {
@@ -545,7 +512,7 @@ try_rows(Share *share, const SxRows *rows)
 	ErrorData *error;
 
 	push_view_context(share->view, &error_context);
-	error = in_subtransaction(run_attempt, &attempt);
+	error = sx_in_subtransaction(run_attempt, &attempt);
 	error_context_stack = error_context.previous;
 	if (error == NULL && !share->is_probe)
 		add_counts(share->counts, &attempt.counts);
@@ -675,7 +642,7 @@ static ErrorData *
 try_share(Share *share)
 {
 	CarefulRun run = {share, NULL};
-	ErrorData *error = in_subtransaction(run_share, &run);
+	ErrorData *error = sx_in_subtransaction(run_share, &run);
 
 	return error ? error : run.error;
 }

@@ -10,6 +10,7 @@
  *      inputs            of aggregates that have no states, a table for each list of them,
  *                        and a view: those of one micro-batch
  *      trial             of those that a row may make fail: each row of a micro-batch by itself
+ *      finals            the values that are left of them when their window is sealed
  *      visible view      finalises states; the user's own relation
  *
  * All are made from query trees, bound by OID, never from text: a later rename
@@ -51,6 +52,7 @@
 #include "query/define.h"
 #include "query/derive.h"
 #include "query/expression.h"
+#include "query/fold.h"
 #include "query/input_set.h"
 #include "query/retention.h"
 
@@ -71,6 +73,7 @@ typedef struct Relations
 	List *inputs;	   /* tables of inputs */
 	List *input_views; /* inputs of one micro-batch */
 	Oid trial;		   /* aggregates that a row may make fail, or InvalidOid */
+	Oid finals;		   /* final values of aggregates kept by their inputs, or InvalidOid */
 	int64 id;
 	bool has_retention;
 } Relations;
@@ -101,6 +104,7 @@ static void finish_relation(const Relations *relations, const char *kind, const 
 static bool is_composed(const SxDefinition *definition);
 static void create_windows(Relations *relations, Query *delta);
 static void create_inputs(Relations *relations);
+static void create_finals(Relations *relations);
 static void notice_inputs(const Relations *relations);
 static void store_visible(Relations *relations, const Query *query);
 static Oid create_view(Relations *relations, const char *suffix, Query *query, const char *comment);
@@ -138,6 +142,7 @@ sx_define_view(ViewStmt *stmt, const char *source, int location, int length, SxR
 	query = analyze_query(stmt, source, location, length);
 	relations.definition = sx_analyze(pstate, query, stmt->query);
 	check_options(options, relations.definition);
+	relations.definition->folds = sx_fold_is_wanted(options, relations.definition);
 	relations.has_retention = sx_option_get(options, "retention") != NULL;
 	check_target(stmt, relations.definition);
 	sx_lock_stream(relations.definition->stream->relid);
@@ -161,12 +166,14 @@ sx_define_view(ViewStmt *stmt, const char *source, int location, int length, SxR
 	if (is_composed(relations.definition))
 		create_windows(&relations, delta);
 	create_inputs(&relations);
+	create_finals(&relations);
 	store_visible(&relations, query);
 	record_ownership(&relations);
 
 	record_catalog(&relations, statement_text(source, location, length), options);
 	CommandCounterIncrement();
 	sx_retention_enter(relations.visible);
+	sx_fold_enter(relations.visible);
 	sx_attach_view(relations.visible, relations.definition->stream->relid,
 				   sx_option_get(options, "start"));
 	CacheInvalidateRelcacheByRelid(relations.visible);
@@ -454,6 +461,24 @@ append_columns(StringInfo sql, Query *delta, const char *start_name, const char 
 	}
 }
 
+/* What folding adds to the state, as SQL. */
+static void
+append_finals(StringInfo sql, const SxDefinition *definition)
+{
+	ListCell *lc;
+
+	if (!definition->folds)
+		return;
+	appendStringInfoString(sql, ", " SX_FOLDED " boolean");
+	foreach (lc, definition->finals)
+	{
+		Node *final = lfirst(lc);
+
+		appendStringInfo(sql, ", %s ", sx_final_name(foreach_current_index(lc)));
+		sx_append_type(sql, exprType(final), -1, exprCollation(final));
+	}
+}
+
 /* The columns that make a row of the state table one of its kind. */
 static char *
 unique_columns(const SxDefinition *definition, Query *delta)
@@ -491,6 +516,7 @@ create_state(Relations *relations, Query *delta)
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "CREATE TABLE " INTERNAL_SCHEMA ".%s (", name);
 	append_columns(&sql, delta, "slice_start", is_composed(definition) ? "from_window" : NULL);
+	append_finals(&sql, definition);
 	appendStringInfoString(&sql, ") WITH (fillfactor = 50)");
 	sx_spi_run(sql.data);
 	skip_statistics(name, delta);
@@ -498,6 +524,10 @@ create_state(Relations *relations, Query *delta)
 						name, unique_columns(definition, delta)));
 	if (definition->window_key && definition->keys != NIL)
 		sx_spi_run(psprintf("CREATE INDEX ON " INTERNAL_SCHEMA ".%s (slice_start)", name));
+	if (definition->folds)
+		sx_spi_run(psprintf("CREATE INDEX ON " INTERNAL_SCHEMA ".%s (slice_start)"
+							" WHERE " SX_FOLDED " IS NULL",
+							name));
 	finish_relation(relations, "TABLE", name, "state");
 	relations->state = get_relname_relid(name, get_namespace_oid(INTERNAL_SCHEMA, false));
 	sx_spi_end(&spi);
@@ -599,6 +629,24 @@ create_inputs(Relations *relations)
 	notice_inputs(relations);
 }
 
+/* The values that folding computes. */
+static void
+create_finals(Relations *relations)
+{
+	const SxDefinition *definition = relations->definition;
+	Query *query;
+	SxSpi spi;
+
+	if (!definition->folds)
+		return;
+	query = sx_derive_finals(definition, relations->state, relations->inputs);
+	sx_spi_begin(&spi);
+	skip_statistics(get_rel_name(relations->state), query);
+	sx_spi_end(&spi);
+	relations->finals =
+		create_view(relations, "finals", query, "final values of aggregates kept by their inputs");
+}
+
 /* The user should know what it costs. */
 static void
 notice_inputs(const Relations *relations)
@@ -646,6 +694,8 @@ record_ownership(Relations *relations)
 		owned = lappend_oid(owned, relations->windows);
 	if (OidIsValid(relations->trial))
 		owned = lappend_oid(owned, relations->trial);
+	if (OidIsValid(relations->finals))
+		owned = lappend_oid(owned, relations->finals);
 	owned = list_concat(owned, relations->inputs);
 	owned = list_concat(owned, relations->input_views);
 	ObjectAddressSet(view, RelationRelationId, relations->visible);
@@ -713,7 +763,7 @@ record_catalog(Relations *relations, const char *text, List *options)
 				   OIDOID,		   OIDOID,		TEXTOID,	  INTERVALOID,		INTERVALOID,
 				   TIMESTAMPTZOID, TEXTOID,		INTERVALOID,  TEXTOID,			TEXTOID,
 				   INTERVALOID,	   INTERVALOID, TEXTARRAYOID, REGCLASSARRAYOID, REGCLASSARRAYOID,
-				   OIDOID};
+				   OIDOID,		   OIDOID};
 	Datum values[lengthof(types)] = {
 		ObjectIdGetDatum(relations->visible),
 		CStringGetTextDatum(text),
@@ -742,16 +792,18 @@ record_catalog(Relations *relations, const char *text, List *options)
 	values[19] = relation_array(relations->input_views);
 	values[20] = ObjectIdGetDatum(relations->trial);
 	nulls[20] = !OidIsValid(relations->trial);
+	values[21] = ObjectIdGetDatum(relations->finals);
+	nulls[21] = !OidIsValid(relations->finals);
 	sx_spi_begin(&spi);
 	sx_spi_execute(
 		"INSERT INTO streamx.views (view, definition, state, definition_view, delta_view,"
 		" rows_view, windows, window_kind, window_size, window_step, window_origin,"
 		" window_timezone, allowed_lateness, late_rows, start, retention, refused_retention,"
-		" settings, inputs, input_views, trial_view)"
+		" settings, inputs, input_views, trial_view, finals_view)"
 		" VALUES ($1::pg_catalog.regclass, $2, $3::pg_catalog.regclass,"
 		" $4::pg_catalog.regclass, $5::pg_catalog.regclass, $6::pg_catalog.regclass,"
 		" $7::pg_catalog.regclass, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,"
-		" $19, $20, $21::pg_catalog.regclass)",
+		" $19, $20, $21::pg_catalog.regclass, $22::pg_catalog.regclass)",
 		lengthof(types), types, values, nulls, false);
 	sx_spi_end(&spi);
 }
@@ -774,7 +826,8 @@ sx_define_sync_owners(void)
 		"FOR r IN SELECT u.relation, c.relowner, i.relacl, i.relowner AS internal_owner"
 		"  FROM streamx.views v JOIN pg_catalog.pg_class c ON c.oid = v.view,"
 		"  LATERAL pg_catalog.unnest(ARRAY[v.state, v.delta_view, v.rows_view,"
-		"                                  v.definition_view, v.windows, v.trial_view]"
+		"                                  v.definition_view, v.windows, v.trial_view,"
+		"                                  v.finals_view]"
 		"                            OPERATOR(pg_catalog.||)"
 		"                            v.inputs OPERATOR(pg_catalog.||) v.input_views) u(relation)"
 		"  JOIN pg_catalog.pg_class i ON i.oid = u.relation"

@@ -45,6 +45,12 @@ sx_derive_batch(const SxDefinition *definition, const Query *original, bool has_
 extern Query *sx_derive_visible(const SxDefinition *definition, Oid source, const Query *original,
 								Oid retained_state, List *input_tables);
 
+/*
+ * Final values of the definition's finals, for each row of the state table:
+ * its ctid, then they.  (derive_visible.c)
+ */
+extern Query *sx_derive_finals(const SxDefinition *definition, Oid state, List *input_tables);
+
 /* What derive.c and its siblings share. */
 
 /*

@@ -8,12 +8,14 @@
  *      hop, cumulate      SELECT key, window_range(window_start, window_end), finalize(state) + 1
  *                         FROM windows     WHERE <having>
  *
- * Aggregates that are kept by their inputs are subqueries (derive_inputs.c).
+ * Aggregates that are kept by their inputs are subqueries (derive_inputs.c), or
+ * the values that were left of them when their window was sealed (fold.c).
  */
 #include "compat.h"
 
 #include "access/htup_details.h"
 #include "access/relation.h"
+#include "access/sysattr.h"
 #include "catalog/pg_aggregate.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
@@ -150,18 +152,56 @@ named_column(VisibleContext *context, const char *name)
 	return source_column(context, get_attnum(RelationGetRelid(context->source), name) - 1);
 }
 
-/* An aggregate that is kept by its inputs: counted, or computed from them. */
-static Node *
-from_inputs(VisibleContext *context, const Aggref *aggref, int number, int multiplicity)
+/* An aggregate computed from its inputs. */
+static Expr *
+from_inputs(VisibleContext *context, const Aggref *aggref)
 {
-	const SxInputSet *set = list_nth(context->definition->input_sets, number);
+	const SxDefinition *definition = context->definition;
+	int set;
+	int multiplicity;
+
+	(void) sx_input_set_find(definition, aggref, &set, &multiplicity);
+	return (Expr *) sx_derive_from_inputs(
+		list_nth(definition->input_sets, set), multiplicity,
+		list_nth_oid(context->input_tables, set), named_column(context, SX_INPUT_GROUPS), aggref,
+		(List *) visible_mutator((Node *) aggref->aggdirectargs, context));
+}
+
+/* CASE WHEN folded THEN final value ELSE … END */
+static Expr *
+folded_or(VisibleContext *context, const Aggref *aggref, Expr *otherwise)
+{
+	CaseExpr *expr = makeNode(CaseExpr);
+	CaseWhen *when = makeNode(CaseWhen);
+	ListCell *lc;
+
+	foreach (lc, context->definition->finals)
+	{
+		if (equal(lfirst(lc), aggref))
+			when->result = (Expr *) named_column(context, sx_final_name(foreach_current_index(lc)));
+	}
+	if (when->result == NULL)
+		elog(ERROR, "aggregate is not among the view's final values");
+	when->expr = (Expr *) named_column(context, SX_FOLDED);
+	when->location = -1;
+	expr->casetype = aggref->aggtype;
+	expr->casecollid = aggref->aggcollid;
+	expr->args = list_make1(when);
+	expr->defresult = otherwise;
+	expr->location = -1;
+	return (Expr *) expr;
+}
+
+/* An aggregate that is kept by its inputs: counted, or computed from them, now or when they were folded. */
+static Node *
+input_result(VisibleContext *context, const Aggref *aggref, int set, int multiplicity)
+{
+	Expr *computed;
 
 	if (sx_input_set_counts(context->definition, aggref))
-		return (Node *) named_column(context, sx_counter_name(number, multiplicity));
-	return (Node *) sx_derive_from_inputs(
-		set, multiplicity, list_nth_oid(context->input_tables, number),
-		named_column(context, SX_INPUT_GROUPS), aggref,
-		(List *) visible_mutator((Node *) aggref->aggdirectargs, context));
+		return (Node *) named_column(context, sx_counter_name(set, multiplicity));
+	computed = from_inputs(context, aggref);
+	return (Node *) (context->definition->folds ? folded_or(context, aggref, computed) : computed);
 }
 
 static Node *
@@ -174,7 +214,7 @@ state_of(VisibleContext *context, Aggref *aggref)
 	ListCell *lc;
 
 	if (sx_input_set_find(definition, aggref, &set, &multiplicity))
-		return from_inputs(context, aggref, set, multiplicity);
+		return input_result(context, aggref, set, multiplicity);
 
 	foreach (lc, definition->aggregates)
 	{
@@ -245,14 +285,12 @@ hide_removed(Query *query, VisibleContext *context, Oid state)
 	free_parsestate(pstate);
 }
 
-Query *
-sx_derive_visible(const SxDefinition *definition, Oid source_relid, const Query *original,
-				  Oid retained_state, List *input_tables)
+/* SELECT … FROM source */
+static Query *
+select_from(Relation source)
 {
 	Query *query = makeNode(Query);
 	ParseState *pstate = make_parsestate(NULL);
-	Relation source = relation_open(source_relid, AccessShareLock);
-	VisibleContext context = {definition, source, input_tables};
 	ParseNamespaceItem *item =
 		addRangeTableEntryForRelation(pstate, source, AccessShareLock, NULL, true, true);
 	RangeTblRef *ref = makeNode(RangeTblRef);
@@ -262,8 +300,43 @@ sx_derive_visible(const SxDefinition *definition, Oid source_relid, const Query 
 	query->rtable = pstate->p_rtable;
 	sx_compat_take_permissions(query, pstate);
 	ref->rtindex = item->p_rtindex;
-	query->jointree =
-		makeFromExpr(list_make1(ref), visible_mutator(definition->query->havingQual, &context));
+	query->jointree = makeFromExpr(list_make1(ref), NULL);
+	free_parsestate(pstate);
+	return query;
+}
+
+Query *
+sx_derive_finals(const SxDefinition *definition, Oid state, List *input_tables)
+{
+	Relation source = relation_open(state, AccessShareLock);
+	VisibleContext context = {definition, source, input_tables};
+	Query *query = select_from(source);
+	Var *place = makeVar(1, SelfItemPointerAttributeNumber, TIDOID, -1, InvalidOid, 0);
+	ListCell *lc;
+
+	query->targetList = list_make1(makeTargetEntry((Expr *) place, 1, pstrdup("state_row"), false));
+	foreach (lc, definition->finals)
+	{
+		int number = foreach_current_index(lc);
+
+		query->targetList =
+			lappend(query->targetList, makeTargetEntry(from_inputs(&context, lfirst(lc)),
+													   number + 2, sx_final_name(number), false));
+	}
+	query->hasSubLinks = definition->finals != NIL;
+	relation_close(source, NoLock);
+	return query;
+}
+
+Query *
+sx_derive_visible(const SxDefinition *definition, Oid source_relid, const Query *original,
+				  Oid retained_state, List *input_tables)
+{
+	Relation source = relation_open(source_relid, AccessShareLock);
+	VisibleContext context = {definition, source, input_tables};
+	Query *query = select_from(source);
+
+	query->jointree->quals = visible_mutator(definition->query->havingQual, &context);
 	query->targetList = sx_derive_targets(definition, original, visible_mutator, &context);
 	query->sortClause = copyObject(original->sortClause);
 	query->hasSubLinks = checkExprHasSubLink((Node *) query->targetList) ||

@@ -66,7 +66,10 @@ sx_input_set_add(SxDefinition *definition, const Aggref *aggref)
 		set->multiplicities = lappend(set->multiplicities, multiplicity);
 	}
 	multiplicity->is_distinct &= aggref->aggdistinct != NIL;
-	multiplicity->is_counted |= sx_input_set_counts(definition, aggref);
+	if (sx_input_set_counts(definition, aggref))
+		multiplicity->is_counted = true;
+	else
+		definition->finals = list_append_unique(definition->finals, unconstify(Aggref *, aggref));
 }
 
 bool
@@ -151,6 +154,12 @@ sx_counter_of_name(const char *name, int *set, int *multiplicity)
 	(*set)--;
 	(*multiplicity)--;
 	return *set >= 0 && *multiplicity >= 0;
+}
+
+char *
+sx_final_name(int final)
+{
+	return psprintf("f%d", final + 1);
 }
 
 /* What must be stored to compute an expression: of a row without a type, or of an image, what it is made of. */

@@ -50,8 +50,15 @@ extern char *sx_input_name(int input);
 extern char *sx_multiplicity_name(const SxInputSet *set, int multiplicity);
 extern char *sx_counter_name(int set, int multiplicity);
 extern bool sx_counter_of_name(const char *name, int *set, int *multiplicity);
+extern char *sx_final_name(int final);
 
 /* The column of the state table that holds the numbers of a row's input groups. */
 #define SX_INPUT_GROUPS "input_groups"
+
+/*
+ * The column that tells whether a row's aggregates show their final values, in the columns
+ * after it.  NULL: not yet; false: never, for one of them could not be computed.
+ */
+#define SX_FOLDED "folded"
 
 #endif

@@ -54,11 +54,11 @@ struct SxPassStep
 static void delete_remaining(SxPassStep *step);
 static void delete_inputs(SxPassStep *step, const int64 *groups, int ngroups);
 static void remember(SxPass *pass, const int64 *groups, int ngroups);
-static bool go_through_table(SxPassStep *step, SxPassTake take, void *context);
-static Relation open_slice_index(Relation table, AttrNumber slice_start);
+static bool go_through_table(SxPassStep *step, const SxPassKind *kind, void *context);
+static Relation open_slice_index(Relation table, AttrNumber slice_start, bool is_partial);
 static void begin_scan(SxPassStep *step);
-static bool go_through(SxPassStep *step, SxPassTake take, void *context);
-static void take_row(SxPassStep *step, SxPassTake take, void *context);
+static bool go_through(SxPassStep *step, const SxPassKind *kind, void *context);
+static void take_row(SxPassStep *step, const SxPassKind *kind, void *context);
 static int64 *groups_of(Datum array, int *ngroups);
 
 /* ---- where it stands ---- */
@@ -108,6 +108,39 @@ sx_pass_equal(const SxPass *left, const SxPass *right)
 			memcmp(left->groups, right->groups, left->ngroups * sizeof(int64)) == 0);
 }
 
+TimestampTz
+sx_pass_bound(const SxView *view, int64 watermark, int64 kept_us)
+{
+	int64 gap_us = view->window.kind == SX_WINDOW_SESSION ? view->window.size_us : 0;
+	int64 through;
+
+	/* never one that still takes rows, whatever the options say */
+	kept_us = Max(kept_us, view->allowed_lateness_us + gap_us);
+	if (watermark == DT_NOBEGIN || pg_sub_s64_overflow(watermark, kept_us, &through) ||
+		through < MIN_TIMESTAMP)
+		return DT_NOBEGIN;
+	return sx_window_last_end(&view->window, through);
+}
+
+static TimestampTz
+time_of(TupleTableSlot *row, AttrNumber attnum)
+{
+	bool is_null;
+
+	return DatumGetTimestampTz(slot_getattr(row, attnum, &is_null));
+}
+
+bool
+sx_pass_has_ended(const SxView *view, TupleTableSlot *row, TimestampTz through)
+{
+	AttrNumber slice_start = view->nkeys + 1;
+	SxWindowBounds bounds;
+
+	if (view->window.kind == SX_WINDOW_SESSION)
+		return time_of(row, slice_start + 1) <= through;
+	return !sx_window_first(&view->window, time_of(row, slice_start), through, &bounds);
+}
+
 void
 sx_pass_begin(const SxView *view, SxPass *pass, TimestampTz bound, int64 worth_us)
 {
@@ -126,13 +159,13 @@ sx_pass_begin(const SxView *view, SxPass *pass, TimestampTz bound, int64 worth_u
 /* ---- a step ---- */
 
 void
-sx_pass_step(const SxView *view, SxPass *pass, int64 limit, SxPassTake take, void *context)
+sx_pass_step(const SxView *view, SxPass *pass, int64 limit, const SxPassKind *kind, void *context)
 {
 	SxPassStep step = {.view = view, .pass = pass, .slice_start = view->nkeys + 1, .limit = limit};
 
 	delete_remaining(&step);
 	if (pass->ngroups == 0)
-		pass->is_going = !go_through_table(&step, take, context) || pass->ngroups > 0;
+		pass->is_going = !go_through_table(&step, kind, context) || pass->ngroups > 0;
 	if (step.inputs)
 		sx_input_groups_close(step.inputs);
 }
@@ -202,19 +235,19 @@ groups_of(Datum array, int *ngroups)
 
 /* Returns true when there is nothing left to go through. */
 static bool
-go_through_table(SxPassStep *step, SxPassTake take, void *context)
+go_through_table(SxPassStep *step, const SxPassKind *kind, void *context)
 {
 	bool is_done = true;
 
 	CommandCounterIncrement(); /* what the batch merged may be what is to go */
 	step->table = table_open(step->view->state, RowExclusiveLock);
-	step->index = open_slice_index(step->table, step->slice_start);
+	step->index = open_slice_index(step->table, step->slice_start, kind->is_partial);
 	if (step->index)
 	{
 		step->snapshot = RegisterSnapshot(GetLatestSnapshot());
 		step->slot = table_slot_create(step->table, NULL);
 		begin_scan(step);
-		is_done = go_through(step, take, context);
+		is_done = go_through(step, kind, context);
 		index_endscan(step->scan);
 		ExecDropSingleTupleTableSlot(step->slot);
 		UnregisterSnapshot(step->snapshot);
@@ -226,7 +259,7 @@ go_through_table(SxPassStep *step, SxPassTake take, void *context)
 
 /* A B-tree that begins with slice_start, found by its shape: REINDEX CONCURRENTLY replaces it. */
 static Relation
-open_slice_index(Relation table, AttrNumber slice_start)
+open_slice_index(Relation table, AttrNumber slice_start, bool is_partial)
 {
 	ListCell *lc;
 
@@ -237,7 +270,7 @@ open_slice_index(Relation table, AttrNumber slice_start)
 
 		if (form->indisvalid && form->indkey.values[0] == slice_start &&
 			index->rd_rel->relam == BTREE_AM_OID &&
-			heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL))
+			heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL) != is_partial)
 			return index;
 		index_close(index, NoLock);
 	}
@@ -267,29 +300,9 @@ begin_scan(SxPassStep *step)
 	index_rescan(step->scan, keys, 2, NULL, 0);
 }
 
-static TimestampTz
-time_of(const SxPassStep *step, AttrNumber attnum)
-{
-	bool is_null;
-
-	return DatumGetTimestampTz(slot_getattr(step->slot, attnum, &is_null));
-}
-
-/* Whether each window that uses the row has ended. */
-static bool
-has_ended(const SxPassStep *step, TimestampTz start)
-{
-	TimestampTz through = step->pass->through;
-	SxWindowBounds bounds;
-
-	if (step->view->window.kind == SX_WINDOW_SESSION)
-		return time_of(step, step->slice_start + 1) <= through;
-	return !sx_window_first(&step->view->window, start, through, &bounds);
-}
-
 /* Returns true when the pass is done; else from says where it goes on. */
 static bool
-go_through(SxPassStep *step, SxPassTake take, void *context)
+go_through(SxPassStep *step, const SxPassKind *kind, void *context)
 {
 	bool is_session = step->view->window.kind == SX_WINDOW_SESSION;
 	SxPass *pass = step->pass;
@@ -297,7 +310,7 @@ go_through(SxPassStep *step, SxPassTake take, void *context)
 
 	while (index_getnext_slot(step->scan, ForwardScanDirection, step->slot))
 	{
-		TimestampTz start = time_of(step, step->slice_start);
+		TimestampTz start = time_of(step->slot, step->slice_start);
 
 		CHECK_FOR_INTERRUPTS();
 		/* rows that start together may all stay: a step that only saw such rows would begin with them again */
@@ -307,8 +320,9 @@ go_through(SxPassStep *step, SxPassTake take, void *context)
 			return false;
 		}
 		step->used++;
-		if ((!is_session && start == last) || has_ended(step, start))
-			take_row(step, take, context);
+		if ((!is_session && start == last) ||
+			sx_pass_has_ended(step->view, step->slot, pass->through))
+			take_row(step, kind, context);
 		else if (!is_session)
 			break;
 		last = start;
@@ -320,7 +334,7 @@ go_through(SxPassStep *step, SxPassTake take, void *context)
 }
 
 static void
-take_row(SxPassStep *step, SxPassTake take, void *context)
+take_row(SxPassStep *step, const SxPassKind *kind, void *context)
 {
 	const SxView *view = step->view;
 	AttrNumber attnum = view->nkeys + view->nslice + view->input_groups + 1;
@@ -330,7 +344,7 @@ take_row(SxPassStep *step, SxPassTake take, void *context)
 
 	if (view->input_groups >= 0)
 		groups = groups_of(slot_getattr(step->slot, attnum, &is_null), &ngroups);
-	if (take(step, step->slot, context))
+	if (kind->take(step, step->slot, context))
 	{
 		step->has_taken = true;
 		delete_inputs(step, groups, ngroups);

@@ -36,6 +36,15 @@ extern void sx_pass_store(const SxPass *pass, Datum *values);
 extern bool sx_pass_equal(const SxPass *left, const SxPass *right);
 
 /*
+ * Windows that end by then ended kept_us before the watermark, and take no rows any more;
+ * DT_NOBEGIN: there are none.
+ */
+extern TimestampTz sx_pass_bound(const SxView *view, int64 watermark, int64 kept_us);
+
+/* Whether each window that uses a row of the state ends by through. */
+extern bool sx_pass_has_ended(const SxView *view, TupleTableSlot *row, TimestampTz through);
+
+/*
  * Begin a pass through windows that end by bound, unless one is going, when bound has moved by
  * worth_us.  Slices of sessions do not end in the order of their starts: their
  * passes begin at the first row, and must be worth it.
@@ -51,13 +60,20 @@ typedef struct SxPassStep SxPassStep;
  */
 typedef bool (*SxPassTake)(SxPassStep *step, TupleTableSlot *row, void *context);
 
+/* What a pass goes through, and what it does with it. */
+typedef struct SxPassKind
+{
+	bool is_partial; /* only rows of the index on slice_start that has a condition */
+	SxPassTake take;
+} SxPassKind;
+
 /*
  * A step: delete inputs that remain, go through rows, up to about limit of both.  The caller
  * holds the stream's lock.  Without an index to go by, which somebody must have
  * dropped, a pass finds nothing.
  */
 extern void
-sx_pass_step(const SxView *view, SxPass *pass, int64 limit, SxPassTake take, void *context);
+sx_pass_step(const SxView *view, SxPass *pass, int64 limit, const SxPassKind *kind, void *context);
 
 /* For takers: delete the row. */
 extern void sx_pass_delete(SxPassStep *step, TupleTableSlot *row);

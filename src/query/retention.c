@@ -18,7 +18,6 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "common/int.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
@@ -27,6 +26,7 @@
 #include "catalog/option.h"
 #include "catalog/spi.h"
 #include "query/apply.h"
+#include "query/fold.h"
 #include "query/pass.h"
 #include "query/retention.h"
 #include "query/view.h"
@@ -55,7 +55,8 @@ typedef struct Outlook
 static bool has_option(const SxView *view);
 static void
 let_go(const SxView *view, int64 watermark, TimestampTz now, bool are_refusals_due, int64 limit);
-static int64 bound_of(const SxView *view, int64 watermark);
+static TimestampTz remove_some(const SxView *view, int64 watermark, TimestampTz now,
+							   bool are_refusals_due, int64 limit);
 static void begin_pass(const SxView *view, Removal *removal);
 static bool delete_row(SxPassStep *step, TupleTableSlot *row, void *context);
 static bool load_removal(Oid view, Removal *removal, bool read_only);
@@ -64,6 +65,8 @@ static void remove_refusals(const SxView *view, TimestampTz now, Removal *remova
 static void remove_stream_letters(int32 reader, TimestampTz now);
 static Outlook look_ahead(int32 reader, TimestampTz now);
 static int64 wait_of(const Outlook *outlook);
+
+static const SxPassKind removing = {.take = delete_row};
 
 /* ---- CREATE VIEW ---- */
 
@@ -147,7 +150,7 @@ sx_retention_apply(const SxReader *reader, int64 written)
 	{
 		const SxView *view = sx_view_load(lfirst_oid(lc));
 
-		has_any |= has_option(view);
+		has_any |= has_option(view) || OidIsValid(view->finals);
 		may_be_refusals |= view->refused_retention_us >= 0;
 	}
 	if (!has_any)
@@ -158,8 +161,7 @@ sx_retention_apply(const SxReader *reader, int64 written)
 	{
 		const SxView *view = sx_view_load(lfirst_oid(lc));
 
-		if (has_option(view))
-			let_go(view, reader->watermark, now, are_refusals_due, STEP_ROWS + 2 * written);
+		let_go(view, reader->watermark, now, are_refusals_due, STEP_ROWS + 2 * written);
 	}
 	if (are_refusals_due)
 		remove_stream_letters(reader->id, now);
@@ -203,19 +205,33 @@ has_option(const SxView *view)
 static void
 let_go(const SxView *view, int64 watermark, TimestampTz now, bool are_refusals_due, int64 limit)
 {
+	TimestampTz removed_through = DT_NOBEGIN;
+
+	if (has_option(view))
+		removed_through = remove_some(view, watermark, now, are_refusals_due, limit);
+	if (OidIsValid(view->finals))
+		sx_fold_apply(view, watermark, removed_through, limit);
+}
+
+/* Windows and refused rows; returns what has been removed. */
+static TimestampTz
+remove_some(const SxView *view, int64 watermark, TimestampTz now, bool are_refusals_due,
+			int64 limit)
+{
 	Removal before;
 	Removal removal;
 
 	if (!load_removal(view->relid, &before, false))
-		return; /* a dump without data brought the view */
+		return DT_NOBEGIN; /* a dump without data brought the view */
 	removal = before;
 	if (view->retention_us >= 0)
 	{
-		removal.removed_through = Max(removal.removed_through, bound_of(view, watermark));
+		removal.removed_through =
+			Max(removal.removed_through, sx_pass_bound(view, watermark, view->retention_us));
 		begin_pass(view, &removal);
 		if (removal.pass.is_going)
 		{
-			sx_pass_step(view, &removal.pass, limit, delete_row, NULL);
+			sx_pass_step(view, &removal.pass, limit, &removing, NULL);
 			begin_pass(view, &removal); /* the bound may have moved on meanwhile */
 		}
 	}
@@ -225,23 +241,10 @@ let_go(const SxView *view, int64 watermark, TimestampTz now, bool are_refusals_d
 		removal.refusals_through != before.refusals_through ||
 		!sx_pass_equal(&removal.pass, &before.pass))
 		save_removal(view->relid, &removal);
+	return removal.removed_through;
 }
 
 /* ---- windows ---- */
-
-/* Windows that end by then are to be removed; never one that still takes rows, whatever the options say. */
-static int64
-bound_of(const SxView *view, int64 watermark)
-{
-	int64 gap_us = view->window.kind == SX_WINDOW_SESSION ? view->window.size_us : 0;
-	int64 kept_us = Max(view->retention_us, view->allowed_lateness_us + gap_us);
-	int64 through;
-
-	if (watermark == DT_NOBEGIN || pg_sub_s64_overflow(watermark, kept_us, &through) ||
-		through < MIN_TIMESTAMP)
-		return DT_NOBEGIN;
-	return sx_window_last_end(&view->window, through);
-}
 
 static void
 begin_pass(const SxView *view, Removal *removal)
@@ -333,7 +336,8 @@ static Outlook
 look_ahead(int32 reader, TimestampTz now)
 {
 	static const char *const statement =
-		"SELECT count(r.view) > 0, COALESCE(bool_or(r.is_deleting), false), LEAST("
+		"SELECT count(r.view) + count(f.view) > 0, "
+		"COALESCE(bool_or(r.is_deleting), false) OR COALESCE(bool_or(f.is_folding), false), LEAST("
 		"min(LEAST((SELECT l.recorded_at FROM streamx_internal.late_row AS l "
 		"WHERE l.view = v.view ORDER BY l.recorded_at LIMIT 1), "
 		"(SELECT d.recorded_at FROM streamx_internal.dead_letter AS d "
@@ -343,7 +347,8 @@ look_ahead(int32 reader, TimestampTz now)
 		"WHERE d.view IS NULL AND d.reader = $1 ORDER BY d.recorded_at LIMIT 1) "
 		"+ max(v.refused_retention) END) "
 		"FROM streamx.view_streams AS s JOIN streamx.views AS v ON v.view = s.view "
-		"LEFT JOIN streamx_internal.removal AS r ON r.view = v.view WHERE s.reader = $1";
+		"LEFT JOIN streamx_internal.removal AS r ON r.view = v.view "
+		"LEFT JOIN streamx_internal.folding AS f ON f.view = v.view WHERE s.reader = $1";
 	static const Oid types[] = {INT4OID};
 	Datum values[] = {Int32GetDatum(reader)};
 	Outlook outlook;

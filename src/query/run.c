@@ -13,6 +13,7 @@
 #include "catalog/pg_authid.h"
 #include "common/hashfn.h"
 #include "executor/executor.h"
+#include "jit/jit.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "rewrite/rewriteHandler.h"
@@ -37,12 +38,15 @@ typedef struct Entry
 static HTAB *plans = NULL;
 static Oid marked_stream = InvalidOid;
 
-static void
-execute(PlannedStmt *stmt, const char *sql, const SxScanInput *input, DestReceiver *dest);
+static void run(Oid stream, const char *sql, const SxScanInput *input, ParamListInfo params,
+				DestReceiver *dest);
+static void execute(PlannedStmt *stmt, const char *sql, const SxScanInput *input,
+					ParamListInfo params, DestReceiver *dest);
 static Query *select_all(Query *query);
 static PlannedStmt *plan_query(const SxView *view, Query *query);
-static CachedPlanSource *prepare(const char *sql);
-static CachedPlan *plan(const SxView *view, CachedPlanSource *source);
+static CachedPlanSource *prepare(const char *sql, ParamListInfo params);
+static CachedPlanSource *create_source(const char *sql, ParamListInfo params);
+static CachedPlan *plan(Oid stream, CachedPlanSource *source, ParamListInfo params);
 
 /*
  * For the planner hook: the stream to mark in the plan that is being made, once;
@@ -90,11 +94,13 @@ sx_run_end(const SxRunAs *saved)
 void
 sx_run(const SxView *view, const char *sql, const SxScanInput *input, DestReceiver *dest)
 {
-	CachedPlanSource *source = prepare(sql);
-	CachedPlan *cplan = plan(view, source);
+	run(view->stream, sql, input, NULL, dest);
+}
 
-	execute(linitial_node(PlannedStmt, cplan->stmt_list), sql, input, dest);
-	ReleaseCachedPlan(cplan, CurrentResourceOwner);
+void
+sx_run_params(const char *sql, ParamListInfo params, DestReceiver *dest)
+{
+	run(InvalidOid, sql, NULL, params, dest);
 }
 
 void
@@ -104,14 +110,28 @@ sx_run_query(const SxView *view, Query *query, const SxScanInput *input, DestRec
 
 	AcquireRewriteLocks(query, true, false);
 	rewritten = linitial_node(Query, QueryRewrite(query));
-	execute(plan_query(view, select_all(rewritten)), QUERY_NAME, input, dest);
+	execute(plan_query(view, select_all(rewritten)), QUERY_NAME, input, NULL, dest);
 }
 
 static void
-execute(PlannedStmt *stmt, const char *sql, const SxScanInput *input, DestReceiver *dest)
+run(Oid stream, const char *sql, const SxScanInput *input, ParamListInfo params, DestReceiver *dest)
+{
+	CachedPlanSource *source = prepare(sql, params);
+	CachedPlan *cplan = plan(stream, source, params);
+	PlannedStmt *stmt = linitial_node(PlannedStmt, cplan->stmt_list);
+
+	if (params)
+		stmt->jitFlags = PGJIT_NONE; /* run for one row, again and again */
+	execute(stmt, sql, input, params, dest);
+	ReleaseCachedPlan(cplan, CurrentResourceOwner);
+}
+
+static void
+execute(PlannedStmt *stmt, const char *sql, const SxScanInput *input, ParamListInfo params,
+		DestReceiver *dest)
 {
 	QueryDesc *desc =
-		CreateQueryDesc(stmt, sql, GetActiveSnapshot(), InvalidSnapshot, dest, NULL, NULL, 0);
+		CreateQueryDesc(stmt, sql, GetActiveSnapshot(), InvalidSnapshot, dest, params, NULL, 0);
 	SxScanRun scan_run;
 
 	sx_scan_run_begin(&scan_run, input);
@@ -179,7 +199,7 @@ plan_query(const SxView *view, Query *query)
 }
 
 static CachedPlanSource *
-prepare(const char *sql)
+prepare(const char *sql, ParamListInfo params)
 {
 	uint64 hash = hash_bytes_extended((const unsigned char *) sql, strlen(sql), 0);
 	Entry *entry;
@@ -193,12 +213,8 @@ prepare(const char *sql)
 	entry = hash_search(plans, &hash, HASH_FIND, NULL);
 	if (entry == NULL)
 	{
-		RawStmt *raw = linitial(pg_parse_query(sql));
-		CachedPlanSource *source = CreateCachedPlan(raw, sql, CMDTAG_SELECT);
+		CachedPlanSource *source = create_source(sql, params);
 
-		CompleteCachedPlan(source, pg_analyze_and_rewrite_fixedparams(raw, sql, NULL, 0, NULL),
-						   NULL, NULL, 0, NULL, NULL, CURSOR_OPT_GENERIC_PLAN, false);
-		SaveCachedPlan(source);
 		entry = hash_search(plans, &hash, HASH_ENTER, NULL);
 		entry->source = source;
 	}
@@ -207,15 +223,31 @@ prepare(const char *sql)
 	return entry->source;
 }
 
+static CachedPlanSource *
+create_source(const char *sql, ParamListInfo params)
+{
+	RawStmt *raw = linitial(pg_parse_query(sql));
+	CachedPlanSource *source = CreateCachedPlan(raw, sql, CMDTAG_SELECT);
+	int ntypes = params ? params->numParams : 0;
+	Oid *types = palloc(Max(ntypes, 1) * sizeof(Oid));
+
+	for (int i = 0; i < ntypes; i++)
+		types[i] = params->params[i].ptype;
+	CompleteCachedPlan(source, pg_analyze_and_rewrite_fixedparams(raw, sql, types, ntypes, NULL),
+					   NULL, types, ntypes, NULL, NULL, CURSOR_OPT_GENERIC_PLAN, false);
+	SaveCachedPlan(source);
+	return source;
+}
+
 static CachedPlan *
-plan(const SxView *view, CachedPlanSource *source)
+plan(Oid stream, CachedPlanSource *source, ParamListInfo params)
 {
 	CachedPlan *cplan = NULL;
 
-	marked_stream = view->stream;
+	marked_stream = stream;
 	PG_TRY();
 	{
-		cplan = GetCachedPlan(source, NULL, CurrentResourceOwner, NULL);
+		cplan = GetCachedPlan(source, params, CurrentResourceOwner, NULL);
 	}
 	PG_FINALLY();
 	{

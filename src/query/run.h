@@ -9,6 +9,7 @@
 #include "compat.h"
 
 #include "batch/scan.h"
+#include "nodes/params.h"
 #include "nodes/parsenodes.h"
 #include "query/view.h"
 #include "tcop/dest.h"
@@ -41,6 +42,12 @@ sx_run(const SxView *view, const char *sql, const SxScanInput *input, DestReceiv
 /* The same of an analysed query, which it scribbles on, run once: its plan is not kept. */
 extern void
 sx_run_query(const SxView *view, Query *query, const SxScanInput *input, DestReceiver *dest);
+
+/*
+ * The same of a query that scans no stream, with parameters, for a row or so.  Their
+ * types, too, are constant per text.
+ */
+extern void sx_run_params(const char *sql, ParamListInfo params, DestReceiver *dest);
 
 /*
  * For the planner hook: the stream to mark in the plan that is being made, once;

@@ -19,3 +19,9 @@ sx_sql_select_all(Oid relid)
 	return psprintf("SELECT * FROM %s",
 					quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), name));
 }
+
+char *
+sx_sql_select_where(Oid relid, const char *column)
+{
+	return psprintf("%s WHERE %s OPERATOR(pg_catalog.=) $1", sx_sql_select_all(relid), column);
+}

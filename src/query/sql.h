@@ -10,4 +10,7 @@
 /* "SELECT * FROM schema.relation", quoted; palloc'd. */
 extern char *sx_sql_select_all(Oid relid);
 
+/* The same, but only where a column equals parameter $1. */
+extern char *sx_sql_select_where(Oid relid, const char *column);
+
 #endif

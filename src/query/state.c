@@ -39,9 +39,10 @@
 struct SxState
 {
 	const char *view_name;
-	int nindexed; /* columns of the unique index: what tells groups apart */
-	int nleading; /* columns before the states */
-	int ncolumns;
+	int nindexed;		/* columns of the unique index: what tells groups apart */
+	int nleading;		/* columns before the states */
+	int ncolumns;		/* states included, but not what folding adds: */
+	int nfolded;		/* whether it is folded, and final values; 0: the view does not fold */
 	bool is_unique;		/* the index: one row for each group */
 	int input_groups;	/* column that lists a row's input groups, from 0, or -1 */
 	Oid group_sequence; /* numbers new ones */
@@ -67,6 +68,7 @@ struct SxState
 };
 
 static void open_table(SxState *state, Oid relid, bool is_session);
+static void require_open(const SxState *state);
 static void add_input_group(SxState *state);
 static void store_written(SxState *state, const Datum *values, const bool *isnull);
 static void fill_key(ScanKey key, Datum value, bool is_null);
@@ -91,6 +93,7 @@ sx_state_open(const SxView *view)
 	state->nleading = view->nkeys + view->nslice;
 	state->nindexed = is_session ? view->nkeys + 1 : state->nleading;
 	state->ncolumns = state->nleading + view->naggregates;
+	state->nfolded = OidIsValid(view->finals) ? 1 + view->nfinals : 0;
 	state->is_unique = true;
 	state->input_groups = view->input_groups < 0 ? -1 : state->nleading + view->input_groups;
 	state->group_sequence = view->group_sequence;
@@ -120,10 +123,10 @@ open_table(SxState *state, Oid relid, bool is_session)
 
 	state->context = CurrentMemoryContext;
 	state->table = table_open(relid, RowExclusiveLock);
-	if (RelationGetNumberOfAttributes(state->table) != state->ncolumns)
+	if (RelationGetNumberOfAttributes(state->table) != state->ncolumns + state->nfolded)
 		elog(ERROR, "table \"%s\" of continuous view \"%s\" has %d columns instead of %d",
 			 RelationGetRelationName(state->table), state->view_name,
-			 RelationGetNumberOfAttributes(state->table), state->ncolumns);
+			 RelationGetNumberOfAttributes(state->table), state->ncolumns + state->nfolded);
 	state->snapshot = RegisterSnapshot(GetLatestSnapshot());
 	state->found = table_slot_create(state->table, NULL);
 	state->written = MakeSingleTupleTableSlot(RelationGetDescr(state->table), &TTSOpsVirtual);
@@ -144,10 +147,10 @@ sx_state_check_delta(const SxState *state, TupleDesc delta, SxAggregate *const *
 {
 	TupleDesc stored = RelationGetDescr(state->table);
 
-	if (delta->natts != stored->natts + nextra)
+	if (delta->natts != state->ncolumns + nextra)
 		elog(ERROR, "delta of continuous view \"%s\" has %d columns instead of %d",
-			 state->view_name, delta->natts, stored->natts + nextra);
-	for (int i = 0; i < stored->natts; i++)
+			 state->view_name, delta->natts, state->ncolumns + nextra);
+	for (int i = 0; i < state->ncolumns; i++)
 	{
 		Oid expected = TupleDescAttr(stored, i)->atttypid;
 		Oid found = TupleDescAttr(delta, i)->atttypid;
@@ -215,6 +218,7 @@ sx_state_row(const SxState *state)
 {
 	SxStateRow row = {.tid = state->found->tts_tid};
 
+	require_open(state);
 	return row;
 }
 
@@ -244,12 +248,34 @@ sx_state_update(SxState *state, const Datum *states, const bool *isnull)
 	int nleading = state->nleading;
 	int nstates = state->ncolumns - nleading;
 
+	require_open(state);
 	ExecClearTuple(written);
 	memcpy(written->tts_values, found->tts_values, nleading * sizeof(Datum));
 	memcpy(written->tts_isnull, found->tts_isnull, nleading * sizeof(bool));
 	memcpy(written->tts_values + nleading, states, nstates * sizeof(Datum));
 	memcpy(written->tts_isnull + nleading, isnull, nstates * sizeof(bool));
+	memset(written->tts_isnull + state->ncolumns, true, state->nfolded * sizeof(bool));
 	ExecStoreVirtualTuple(written);
+	write_update(state, &found->tts_tid);
+}
+
+void
+sx_state_fold(SxState *state, const Datum *finals, const bool *isnull)
+{
+	TupleTableSlot *found = state->found;
+	TupleTableSlot *written = state->written;
+	int nfinals = state->nfolded - 1;
+	bool is_folded = finals != NULL;
+
+	store_written(state, found->tts_values, found->tts_isnull);
+	written->tts_values[state->ncolumns] = BoolGetDatum(is_folded);
+	written->tts_isnull[state->ncolumns] = false;
+	if (is_folded)
+	{
+		written->tts_values[state->input_groups] = PointerGetDatum(construct_empty_array(INT8OID));
+		memcpy(written->tts_values + state->ncolumns + 1, finals, nfinals * sizeof(Datum));
+		memcpy(written->tts_isnull + state->ncolumns + 1, isnull, nfinals * sizeof(bool));
+	}
 	write_update(state, &found->tts_tid);
 }
 
@@ -315,7 +341,18 @@ store_written(SxState *state, const Datum *values, const bool *isnull)
 	ExecClearTuple(written);
 	memcpy(written->tts_values, values, state->ncolumns * sizeof(Datum));
 	memcpy(written->tts_isnull, isnull, state->ncolumns * sizeof(bool));
+	memset(written->tts_isnull + state->ncolumns, true, state->nfolded * sizeof(bool));
 	ExecStoreVirtualTuple(written);
+}
+
+/* Nothing comes for a window that is sealed. */
+static void
+require_open(const SxState *state)
+{
+	if (state->nfolded > 0 && !state->found->tts_isnull[state->ncolumns])
+		elog(ERROR,
+			 "a row of the state of continuous view \"%s\" is to change, though it is folded",
+			 state->view_name);
 }
 
 /* A group of its own for the inputs of a new row. */

@@ -79,6 +79,13 @@ sx_state_replace(SxState *state, const SxStateRow *row, const Datum *values, con
 extern bool sx_state_same_columns(const SxState *state, const TupleTableSlot *left,
 								  const TupleTableSlot *right, int ncolumns);
 
+/*
+ * The row last found is sealed: finals are the values of its aggregates, and
+ * it has no inputs any more; or NULL, when they could not be computed: it keeps what it
+ * has.  Such a row is not to be changed again: sx_state_row and sx_state_update refuse it.
+ */
+extern void sx_state_fold(SxState *state, const Datum *finals, const bool *isnull);
+
 /* Replace the row last found: the state columns take new values, keys stay as stored. */
 extern void sx_state_update(SxState *state, const Datum *states, const bool *isnull);
 

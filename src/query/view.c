@@ -135,7 +135,7 @@ forget(Datum arg, Oid relid)
 
 		if (!OidIsValid(relid) || view == NULL || relid == view->relid || relid == view->stream ||
 			relid == view->delta || relid == view->state || relid == view->windows ||
-			relid == view->trial || is_of_inputs(view, relid))
+			relid == view->trial || relid == view->finals || is_of_inputs(view, relid))
 			entry->is_valid = false;
 	}
 }
@@ -276,7 +276,7 @@ read_catalog(SxView *view)
 					   " late_rows = 'store', settings,"
 					   " (SELECT s.stream FROM streamx.view_streams s WHERE s.view = v.view),"
 					   " window_kind, window_size, window_step, window_origin, window_timezone,"
-					   " inputs, input_views, trial_view"
+					   " inputs, input_views, trial_view, finals_view"
 					   " FROM streamx.views v WHERE v.view = $1",
 					   1, &type, &value) == 0)
 		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
@@ -297,6 +297,7 @@ read_catalog(SxView *view)
 	read_window(&view->window);
 	spi_context = MemoryContextSwitchTo(context);
 	view->trial = DatumGetObjectId(column(19, &is_null));
+	view->finals = DatumGetObjectId(column(20, &is_null));
 	view->inputs = inputs_list(column(17, &is_null), column(18, &is_null));
 	MemoryContextSwitchTo(spi_context);
 	sx_spi_end(&spi);
@@ -468,6 +469,19 @@ read_inputs(SxView *view, SxViewInputs *inputs)
 	table_close(rel, AccessShareLock);
 }
 
+/* The view of final values has the row's place, then they. */
+static void
+read_finals(SxView *view)
+{
+	Relation rel;
+
+	if (!OidIsValid(view->finals))
+		return;
+	rel = table_open(view->finals, AccessShareLock);
+	view->nfinals = RelationGetNumberOfAttributes(rel) - 1;
+	table_close(rel, AccessShareLock);
+}
+
 static void
 read_all_inputs(SxView *view)
 {
@@ -476,6 +490,7 @@ read_all_inputs(SxView *view)
 
 	foreach (lc, view->inputs)
 		read_inputs(view, lfirst(lc));
+	read_finals(view);
 	/* what the trial needs, the inputs need, too */
 	if (sequences)
 		view->group_sequence = linitial_oid(sequences);

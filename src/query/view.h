@@ -34,7 +34,8 @@ typedef struct SxView
 	Oid rows;		/* the rows view */
 	Oid definition; /* the definition view */
 	Oid trial;		/* the view of aggregates that a row may make fail, or InvalidOid */
-	Oid windows;	/* hop and cumulate: the foreign table that composes windows from slices */
+	Oid finals; /* the view of final values, when inputs of sealed windows are folded, or InvalidOid */
+	Oid windows; /* hop and cumulate: the foreign table that composes windows from slices */
 	SxWindow window;
 	int64 allowed_lateness_us;
 	int64 retention_us;			/* -1: none */
@@ -51,6 +52,8 @@ typedef struct SxView
 	 *		hop, cumulate       k1 … kn  slice_start  from_window   a1 … am
 	 *		session             k1 … kn  slice_start  slice_end     a1 … am
 	 *
+	 * When finals is valid there follow: folded  f1 … fl, of which only fold.c knows.
+	 *
 	 * The unique index is on the columns before the states, but for slice_end.
 	 * A session's slice_start is its first event time, slice_end its last + gap.
 	 * The delta's columns are the same, without from_window (which belongs to
@@ -66,6 +69,7 @@ typedef struct SxView
 	List *aggregates; /* Aggrefs of the delta, in order */
 	List *inputs;	  /* SxViewInputs * */
 	int input_groups; /* the state (from 0) that lists a row's input groups, or -1 */
+	int nfinals;	  /* final values that folding computes */
 	Oid group_sequence;
 } SxView;
 

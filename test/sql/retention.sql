@@ -277,13 +277,13 @@ SELECT is_empty($$SELECT * FROM streamx.verify('items') UNION ALL SELECT * FROM 
 
 -- Inputs of aggregates go with their rows
 CREATE FOREIGN TABLE calls (at timestamptz, n int, name text) SERVER streamx OPTIONS (event_time 'at', retain 'on');
-CREATE VIEW tumbling_inputs WITH (streamx.continuous, streamx.retention = '1 hour') AS
+CREATE VIEW tumbling_inputs WITH (streamx.continuous, streamx.retention = '1 hour', streamx.retain_inputs) AS
 	SELECT tumble(at, '10 minutes') AS w, n % 3 AS k, count(DISTINCT n), array_agg(name ORDER BY n), mode() WITHIN GROUP (ORDER BY n) FROM calls GROUP BY 1, 2;
 CREATE VIEW hopping_inputs WITH (streamx.continuous, streamx.retention = '1 hour') AS
 	SELECT hop(at, '10 minutes', '5 minutes') AS w, count(DISTINCT n), string_agg(name, ',' ORDER BY n) FROM calls GROUP BY 1;
 CREATE VIEW cumulating_inputs WITH (streamx.continuous, streamx.retention = '1 hour') AS
 	SELECT cumulate(at, '1 hour', '20 minutes') AS w, count(DISTINCT n) FROM calls GROUP BY 1;
-CREATE VIEW session_inputs WITH (streamx.continuous, streamx.retention = '1 hour') AS
+CREATE VIEW session_inputs WITH (streamx.continuous, streamx.retention = '1 hour', streamx.retain_inputs) AS
 	SELECT session(at, '10 minutes') AS w, n % 3 AS k, count(DISTINCT n), array_agg(name ORDER BY n) FROM calls GROUP BY 1, 2;
 CREATE VIEW all_inputs AS
 	SELECT v::text AS view, inputs_of(v) AS count FROM unnest('{tumbling_inputs,hopping_inputs,cumulating_inputs,session_inputs}'::regclass[]) v;

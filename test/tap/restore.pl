@@ -102,10 +102,11 @@ SELECT c.relname, a.relname FROM pg_depend JOIN pg_class c ON c.oid = objid JOIN
 	AND c.relnamespace = 'streamx_internal'::regnamespace AND a.relname NOT IN ('dead_letter', 'late_row') ORDER BY 1;
 SELECT view, windows, window_kind, window_size, window_step, window_origin, window_timezone, retention, refused_retention, settings FROM streamx.views ORDER BY view::text;
 SELECT view, state, removed_through, deleting_through, deleting_from, is_deleting, deleting_groups, refusals_through FROM streamx_internal.removal ORDER BY view::text;
+SELECT * FROM streamx_internal.folding ORDER BY view::text;
 SELECT view, stream, start_offset FROM streamx.view_streams ORDER BY view::text;
 SELECT relname, coalesce(relacl, acldefault('r', relowner)) FROM pg_class WHERE relnamespace = 'streamx_internal'::regnamespace AND relname ~ '^v\d+_[a-z0-9_]+$' AND relkind <> 'S' AND relkind <> 'i' ORDER BY 1;
 SELECT format('SELECT %L, s.* FROM %s s ORDER BY s.*::text', state, state) FROM streamx.views ORDER BY state::text \gexec
-SELECT view, inputs, input_views, trial_view FROM streamx.views ORDER BY view::text;
+SELECT view, inputs, input_views, trial_view, finals_view FROM streamx.views ORDER BY view::text;
 SELECT format('SELECT %L, s.* FROM %s s ORDER BY s.*::text', i, i) FROM streamx.views, unnest(inputs) i ORDER BY i::text \gexec
 SELECT schemaname, sequencename, last_value FROM pg_sequences WHERE sequencename ~ '_input_group' ORDER BY 2;
 END
@@ -124,6 +125,7 @@ is($node->safe_psql('postgres', q{SELECT count(*) FROM streamx.late_rows, stream
 is($node->safe_psql('postgres', q{SELECT count(*) FILTER (WHERE counted) > 0, count(*) FILTER (WHERE NOT counted) > 0 FROM streamx.late_rows WHERE stream = '"Wi n;dows"."vis its"'::regclass}),
 	't|t', 'partly late rows and late ones');
 is($node->safe_psql('postgres', q{SELECT count(*) FROM streamx_internal.removal WHERE removed_through = '-infinity'}), '0', 'windows are removed');
+is($node->safe_psql('postgres', q{SELECT view, folding_through > '-infinity' FROM streamx_internal.folding}), '"Wi n;dows".inputs|t', 'inputs are folded');
 
 # When it is dumped and restored
 my $host = $node->host;
