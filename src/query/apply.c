@@ -311,18 +311,29 @@ refuse_columns(const SxView *view, SxReader *reader, SxBatch *batch, SxApplyCoun
 
 /* ---- one view ---- */
 
-/* Whose error it is. */
+/* Whose error it is; of views that run together it is not known which one's. */
 static void
-name_view(void *arg)
+name_views(void *arg)
 {
-	errcontext("continuous view \"%s\"", ((const SxView *) arg)->name);
+	const List *family = arg;
+	StringInfoData names;
+	ListCell *lc;
+
+	initStringInfo(&names);
+	foreach (lc, family)
+		appendStringInfo(&names, "%s\"%s\"", foreach_current_index(lc) > 0 ? ", " : "",
+						 ((const Share *) lfirst(lc))->view->name);
+	if (list_length(family) == 1)
+		errcontext("continuous view %s", names.data);
+	else
+		errcontext("one of continuous views %s", names.data);
 }
 
 static void
-push_view_context(const SxView *view, ErrorContextCallback *context)
+push_view_context(const List *family, ErrorContextCallback *context)
 {
-	context->callback = name_view;
-	context->arg = unconstify(SxView *, view);
+	context->callback = name_views;
+	context->arg = unconstify(List *, family);
 	context->previous = error_context_stack;
 	error_context_stack = context;
 }
@@ -351,7 +362,7 @@ apply_family(List *views, SxReader *reader, SxBatch *batch, SxApplyCounts *count
 							.counts = &counts[i]};
 		family = lappend(family, &shares[i]);
 	}
-	push_view_context(shares[0].view, &error_context);
+	push_view_context(family, &error_context);
 	select_rows(family);
 	sx_run_begin(shares[0].view, &saved);
 	run_rows(family, SX_ON_TIME, &selection->on_time);
@@ -511,7 +522,7 @@ try_rows(Share *share, const SxRows *rows)
 	ErrorContextCallback error_context;
 	ErrorData *error;
 
-	push_view_context(share->view, &error_context);
+	push_view_context(list_make1(share), &error_context);
 	error = sx_in_subtransaction(run_attempt, &attempt);
 	error_context_stack = error_context.previous;
 	if (error == NULL && !share->is_probe)

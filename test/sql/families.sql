@@ -62,6 +62,22 @@ SELECT results_eq('SELECT k, count, sum, max FROM fine JOIN not_fine USING (k) J
 	$$VALUES ('a', 2::bigint, 100::bigint, 1), ('b', 1, 50, 2)$$, 'the others have it');
 SELECT results_eq($$SELECT view::text, sqlstate FROM streamx.dead_letters WHERE stream = 'bad'::regclass$$, $$VALUES ('not_fine', '22012')$$, 'it is a dead letter of one');
 
+-- A writer is told all of them: it is not known which one's error it is
+CREATE FOREIGN TABLE strict (k text, n int) SERVER streamx;
+CREATE VIEW easy WITH (streamx.continuous) AS SELECT k, count(*) FROM strict GROUP BY k;
+CREATE VIEW hard WITH (streamx.continuous) AS SELECT k, sum(100 / n) FROM strict GROUP BY k;
+DO $$
+DECLARE context text;
+BEGIN
+	INSERT INTO strict VALUES ('a', 0);
+	PERFORM FROM easy;
+EXCEPTION WHEN division_by_zero THEN
+	GET STACKED DIAGNOSTICS context = PG_EXCEPTION_CONTEXT;
+	CREATE TABLE told AS SELECT context;
+END
+$$;
+SELECT matches(context, 'one of continuous views "easy", "hard"', 'the error names both') FROM told;
+
 -- Columns that only one of them reads are checked
 CREATE ROLE family_owner;
 GRANT USAGE, CREATE ON SCHEMA families TO family_owner;
