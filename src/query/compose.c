@@ -25,9 +25,11 @@
 #include "compat.h"
 
 #include "access/htup_details.h"
+#include "catalog/pg_type.h"
 #include "common/int.h"
 #include "lib/pairingheap.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -49,6 +51,7 @@ typedef struct Slice
 	int nrows;	   /* that joined */
 	State *states; /* front: of it and all right of it in front; back: its own */
 	State *late;   /* front: this slice's node of the Fenwick tree */
+	List *lists;   /* of the rows that joined (ArrayType *) */
 	MinimalTuple key;
 } Slice;
 
@@ -59,6 +62,7 @@ typedef struct Row
 	int64 joins_at;		   /* the least end of a window that takes it */
 	int64 slice;		   /* number of its slice */
 	State *states;
+	ArrayType *list; /* NULL: none */
 } Row;
 
 struct SxCompose
@@ -66,6 +70,7 @@ struct SxCompose
 	SxWindow window;
 	SxAggregate *const *aggregates;
 	int naggregates;
+	int list; /* the aggregate that is a list, or -1: its State is NULL */
 	int16 *lengths;
 	bool *by_value;
 	MemoryContext context;		   /* of all this */
@@ -109,6 +114,7 @@ static bool find_window(SxCompose *compose);
 static void jump(SxCompose *compose);
 static bool compose_window(SxCompose *compose, const SxWindowBounds *bounds);
 static void collect(SxCompose *compose);
+static Datum concatenate(const SxCompose *compose);
 static const State *combine_parts(SxCompose *compose, const State *left, const State *right);
 static MinimalTuple first_key(const SxCompose *compose);
 static MinimalTuple copy_key(const SxCompose *compose, MinimalTuple key);
@@ -130,7 +136,7 @@ static void free_state(const SxCompose *compose, int aggregate, State *state);
 static int compare_rows(const pairingheap_node *a, const pairingheap_node *b, void *arg);
 
 SxCompose *
-sx_compose_open(const SxWindow *window, SxAggregate *const *aggregates, int naggregates,
+sx_compose_open(const SxWindow *window, SxAggregate *const *aggregates, int naggregates, int list,
 				MemoryContext context)
 {
 	MemoryContext own = AllocSetContextCreate(context, "streamx compose", ALLOCSET_SMALL_SIZES);
@@ -141,6 +147,7 @@ sx_compose_open(const SxWindow *window, SxAggregate *const *aggregates, int nagg
 	compose->window = *window;
 	compose->aggregates = aggregates;
 	compose->naggregates = naggregates;
+	compose->list = list;
 	compose->lengths = palloc(naggregates * sizeof(int16));
 	compose->by_value = palloc(naggregates * sizeof(bool));
 	for (int i = 0; i < naggregates; i++)
@@ -215,10 +222,15 @@ sx_compose_add(SxCompose *compose, int64 slice_start, int64 from_window, const D
 	row->joins_at = Max(from_window, slice_start + 1);
 	row->slice = compose->count - 1;
 	row->states = palloc(Max(compose->naggregates, 1) * sizeof(State));
+	row->list = NULL;
 	for (int i = 0; i < compose->naggregates; i++)
 	{
-		row->states[i].is_null = isnull[i];
-		row->states[i].value = copy_state(compose, i, states[i], isnull[i]);
+		bool is_list = i == compose->list;
+
+		row->states[i].is_null = isnull[i] || is_list;
+		row->states[i].value = copy_state(compose, i, states[i], isnull[i] || is_list);
+		if (is_list && !isnull[i])
+			row->list = DatumGetArrayTypePCopy(states[i]);
 	}
 	pairingheap_add(compose->rows, &row->node);
 	MemoryContextSwitchTo(old);
@@ -357,7 +369,50 @@ collect(SxCompose *compose)
 		compose->values[i] = total[i].value;
 		compose->isnull[i] = total[i].is_null;
 	}
+	if (compose->list >= 0)
+	{
+		compose->values[compose->list] = concatenate(compose);
+		compose->isnull[compose->list] = false;
+	}
 	MemoryContextSwitchTo(old);
+}
+
+static int
+length_of(const ArrayType *list)
+{
+	if (ARR_HASNULL(list))
+		elog(ERROR, "a list of input groups has nulls");
+	return ArrayGetNItems(ARR_NDIM(list), ARR_DIMS(list));
+}
+
+/* The lists of all rows that joined, as one. */
+static Datum
+concatenate(const SxCompose *compose)
+{
+	int nitems = 0;
+	Datum *items;
+	ListCell *lc;
+
+	for (int64 number = compose->first; number < compose->entered; number++)
+	{
+		foreach (lc, slice_of(compose, number)->lists)
+			nitems += length_of(lfirst(lc));
+	}
+	items = palloc(Max(nitems, 1) * sizeof(Datum));
+	nitems = 0;
+	for (int64 number = compose->first; number < compose->entered; number++)
+	{
+		foreach (lc, slice_of(compose, number)->lists)
+		{
+			ArrayType *list = lfirst(lc);
+			const int64 *numbers = (const int64 *) ARR_DATA_PTR(list);
+
+			for (int i = 0; i < length_of(list); i++)
+				items[nitems++] = Int64GetDatum(numbers[i]);
+		}
+	}
+	return PointerGetDatum(
+		construct_array(items, nitems, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }
 
 /* In the current memory context, or one of the two. */
@@ -391,6 +446,7 @@ leave_first(SxCompose *compose)
 
 	free_states(compose, slice->states);
 	free_states(compose, slice->late);
+	list_free_deep(slice->lists);
 	if (slice->key)
 		pfree(slice->key);
 	compose->nrows -= slice->nrows;
@@ -478,6 +534,8 @@ join_rows(SxCompose *compose, int64 end)
 		if (row->slice >= compose->first)
 			join_row(compose, row);
 		free_states(compose, row->states);
+		if (row->list)
+			pfree(row->list);
 		pfree(row);
 	}
 }
@@ -489,6 +547,9 @@ join_row(SxCompose *compose, Row *row)
 
 	slice->nrows++;
 	compose->nrows++;
+	if (row->list)
+		slice->lists = lappend(slice->lists, row->list);
+	row->list = NULL;
 	if (row->slice < compose->front_end)
 	{
 		join_front(compose, row->slice, row->states);
@@ -531,6 +592,11 @@ static Datum
 call_combine(SxCompose *compose, int aggregate, const State *left, const State *right,
 			 bool *is_null)
 {
+	if (aggregate == compose->list)
+	{
+		*is_null = true;
+		return (Datum) 0;
+	}
 	compose->ncombined++;
 	return sx_aggregate_combine_stored(compose->aggregates[aggregate], left->value, left->is_null,
 									   right->value, right->is_null, is_null);

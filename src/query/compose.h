@@ -36,9 +36,13 @@ typedef struct SxComposed
 	bool *isnull;
 } SxComposed;
 
-/* Everything lives in a child of context.  The aggregates are the caller's. */
+/*
+ * Everything lives in a child of context.  The aggregates are the caller's.  list: the one
+ * whose states are input groups (-1: none), lists of bigint that are concatenated when a window is
+ * handed out, since combinations of them would only grow.
+ */
 extern SxCompose *sx_compose_open(const SxWindow *window, SxAggregate *const *aggregates,
-								  int naggregates, MemoryContext context);
+								  int naggregates, int list, MemoryContext context);
 
 /* Begin a group key, with nothing known of it. */
 extern void sx_compose_begin(SxCompose *compose, const SxComposeLimits *limits);

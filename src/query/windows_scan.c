@@ -57,6 +57,7 @@ typedef struct WindowsScan
 	List *operands; /* ExprStates */
 	int naggregates;
 	SxAggregate **aggregates; /* those in use */
+	int list;				  /* that of them which is input groups, or -1 */
 	SxCompose *compose;
 
 	/* reading slices */
@@ -141,8 +142,8 @@ sx_windows_begin(ForeignScanState *node, int eflags)
 	open_aggregates(scan, view);
 	if (scan->has_retention)
 		scan->removed_through = removed_through(node, scan);
-	scan->compose =
-		sx_compose_open(&scan->window, scan->aggregates, scan->naggregates, CurrentMemoryContext);
+	scan->compose = sx_compose_open(&scan->window, scan->aggregates, scan->naggregates, scan->list,
+									CurrentMemoryContext);
 	scan->start_context =
 		AllocSetContextCreate(CurrentMemoryContext, "streamx slices query", ALLOCSET_SMALL_SIZES);
 	scan->portion_context =
@@ -172,10 +173,13 @@ open_aggregates(WindowsScan *scan, const SxView *view)
 	ListCell *lc;
 
 	scan->aggregates = palloc(list_length(scan->slices.aggregates) * sizeof(SxAggregate *));
+	scan->list = -1;
 	foreach (lc, scan->slices.aggregates)
 	{
 		const Aggref *aggref = copyObject(list_nth(view->aggregates, lfirst_int(lc)));
 
+		if (lfirst_int(lc) == view->input_groups)
+			scan->list = scan->naggregates;
 		scan->aggregates[scan->naggregates++] =
 			sx_aggregate_open_aggref(aggref, view->owner, CurrentMemoryContext);
 	}
