@@ -100,6 +100,7 @@ typedef struct InputsReceiver
 	/* the run at hand, of group and hash */
 	int64 hash;
 	MemoryContext run_context; /* a row's while the plan runs */
+	MemoryContext scratch;	   /* a comparison's: values may be large, and compressed */
 	List *run;				   /* Input *: distinct ones */
 	int64 *counted;			   /* by multiplicity: distinct inputs that the group got */
 
@@ -174,6 +175,8 @@ create_receiver(const SxView *view, const SxViewInputs *inputs, int64 from_windo
 		receiver->has_counters |= inputs->counter[i] >= 0;
 	receiver->run_context =
 		AllocSetContextCreate(CurrentMemoryContext, "streamx inputs", ALLOCSET_DEFAULT_SIZES);
+	receiver->scratch = AllocSetContextCreate(CurrentMemoryContext, "streamx comparison of inputs",
+											  ALLOCSET_DEFAULT_SIZES);
 	receiver->state = sx_state_open(view);
 	receiver->table = sx_state_open_inputs(view, inputs);
 	return &receiver->dest;
@@ -387,14 +390,29 @@ static bool
 are_same(InputsReceiver *receiver, const Datum *left, const bool *left_isnull, const Datum *right,
 		 const bool *right_isnull)
 {
-	for (int i = 0; i < receiver->inputs->ninputs; i++)
-	{
-		if (left_isnull[i] != right_isnull[i])
-			return false;
-		if (!left_isnull[i] && !sx_image_equal(&receiver->types[i].image, left[i], right[i]))
-			return false;
-	}
-	return true;
+	MemoryContext old = MemoryContextSwitchTo(receiver->scratch);
+	bool is_same = true;
+
+	for (int i = 0; is_same && i < receiver->inputs->ninputs; i++)
+		is_same = left_isnull[i] == right_isnull[i] &&
+				  (left_isnull[i] || sx_image_equal(&receiver->types[i].image, left[i], right[i]));
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(receiver->scratch);
+	return is_same;
+}
+
+/* Whether the only inputs of two lists, not NULL, are equal, which they are also if they look different. */
+static bool
+are_equal(InputsReceiver *receiver, const Input *left, const Input *right)
+{
+	const InputType *type = &receiver->types[0];
+	MemoryContext old = MemoryContextSwitchTo(receiver->scratch);
+	bool is_equal = DatumGetBool(FunctionCall2Coll(&type->type->eq_opr_finfo, type->collation,
+												   left->values[0], right->values[0]));
+
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(receiver->scratch);
+	return is_equal;
 }
 
 /* ---- runs: rows of one group and hash ---- */
@@ -581,9 +599,7 @@ count_distinct(InputsReceiver *receiver, int multiplicity, bool with_added)
 		if (is_new && !type->is_image_equal)
 		{
 			foreach (lo, counted)
-				is_new &= !DatumGetBool(
-					FunctionCall2Coll(&type->type->eq_opr_finfo, type->collation,
-									  ((Input *) lfirst(lo))->values[0], input->values[0]));
+				is_new = is_new && !are_equal(receiver, lfirst(lo), input);
 			if (is_new)
 				counted = lappend(counted, lfirst(lc));
 		}
@@ -651,4 +667,5 @@ inputs_destroy(DestReceiver *dest)
 	sx_state_close(receiver->table);
 	sx_state_close(receiver->state);
 	MemoryContextDelete(receiver->run_context);
+	MemoryContextDelete(receiver->scratch);
 }

@@ -1,0 +1,20 @@
+-- Aggregates kept by their inputs: what a review found
+\pset tuples_only on
+\pset format unaligned
+SET client_min_messages = warning;
+SET timezone = 'UTC';
+CREATE SCHEMA inputs_review;
+SET search_path = inputs_review, public;
+SELECT * FROM no_plan();
+
+-- Comparing large values that are stored compressed takes memory for one comparison (first: the session's peak is what is measured)
+CREATE TABLE documents AS SELECT to_jsonb(repeat('x', 1000000)) AS document;
+CREATE FOREIGN TABLE large (t timestamptz, document jsonb) SERVER streamx OPTIONS (event_time 't');
+CREATE VIEW largest WITH (streamx.continuous) AS SELECT count(DISTINCT document), count(*) AS n FROM large;
+INSERT INTO large SELECT '2026-03-01', document FROM documents, generate_series(1, 300);
+SELECT results_eq('TABLE largest', 'VALUES (1::bigint, 300::bigint)', 'a large value comes again and again');
+SELECT cmp_ok(substring(pg_read_file('/proc/self/status') FROM 'VmHWM:\s*(\d+)')::int, '<', 300000, 'in little memory');
+
+SET client_min_messages = error;
+DROP SCHEMA inputs_review CASCADE;
+SELECT * FROM finish();
