@@ -29,6 +29,7 @@
 
 #include "query/derive.h"
 #include "query/expression.h"
+#include "query/input_set.h"
 #include "query/order.h"
 
 /* Sort references of the user's ORDER BY are moved above those of our own groups. */
@@ -52,7 +53,7 @@ no_row(void)
 
 /* ---- global, tumble ---- */
 
-/* Aggregates take their inputs in the same order as in the view. */
+/* Aggregates that are kept by their inputs take them in the same order as in the view. */
 static bool
 order_aggregates(Node *node, void *context)
 {
@@ -63,8 +64,10 @@ order_aggregates(Node *node, void *context)
 	if (IsA(node, Aggref))
 	{
 		Aggref *aggref = (Aggref *) node;
+		const char *why;
 
-		if (aggref->aggkind == AGGKIND_NORMAL && aggref->aggdistinct == NIL)
+		if (aggref->aggkind == AGGKIND_NORMAL && aggref->aggdistinct == NIL &&
+			sx_input_set_takes(aggref, &why))
 			sx_order_inputs(definition->stream, definition->stream_rti, aggref);
 		return false;
 	}

@@ -15,6 +15,13 @@ INSERT INTO large SELECT '2026-03-01', document FROM documents, generate_series(
 SELECT results_eq('TABLE largest', 'VALUES (1::bigint, 300::bigint)', 'a large value comes again and again');
 SELECT cmp_ok(substring(pg_read_file('/proc/self/status') FROM 'VmHWM:\s*(\d+)')::int, '<', 300000, 'in little memory');
 
+-- The batch sorts for no aggregate that is kept as a state
+CREATE FOREIGN TABLE sums (t timestamptz, v numeric) SERVER streamx OPTIONS (event_time 't', retain 'on');
+CREATE VIEW plain WITH (streamx.continuous) AS SELECT sum(v), array_agg(v) FROM sums;
+SELECT definition_view FROM streamx.views WHERE view = 'plain'::regclass \gset
+SELECT matches(pg_get_viewdef(:'definition_view'::regclass), 'sum\((sums\.)?v\)', 'a sum is a sum');
+SELECT matches(pg_get_viewdef(:'definition_view'::regclass), 'array_agg\((sums\.)?v ORDER BY', 'an array has an order');
+
 SET client_min_messages = error;
 DROP SCHEMA inputs_review CASCADE;
 SELECT * FROM finish();
