@@ -577,6 +577,18 @@ check_input_types(Walk *walk, const Aggref *aggref)
 	}
 }
 
+/* The window of a session is computed from aggregates, which cannot be nested. */
+static bool
+check_sessionless(Node *node, Walk *walk)
+{
+	if (node == NULL)
+		return false;
+	if (equal(node, walk->definition->window_key->expr))
+		refuse(walk, node, "a direct argument of an aggregate cannot depend on a session's window",
+			   "Aggregate over the window when reading the view.");
+	return expression_tree_walker(node, check_sessionless, walk);
+}
+
 static void
 take_aggregate(Walk *walk, Aggref *aggref)
 {
@@ -584,6 +596,8 @@ take_aggregate(Walk *walk, Aggref *aggref)
 	const char *why;
 
 	(void) check_grouped((Node *) aggref->aggdirectargs, walk);
+	if (definition->window.kind == SX_WINDOW_SESSION)
+		(void) check_sessionless((Node *) aggref->aggdirectargs, walk);
 	if (!sx_input_set_takes(aggref, &why))
 	{
 		keep_state(definition, aggref);

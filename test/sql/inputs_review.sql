@@ -22,6 +22,27 @@ SELECT definition_view FROM streamx.views WHERE view = 'plain'::regclass \gset
 SELECT matches(pg_get_viewdef(:'definition_view'::regclass), 'sum\((sums\.)?v\)', 'a sum is a sum');
 SELECT matches(pg_get_viewdef(:'definition_view'::regclass), 'array_agg\((sums\.)?v ORDER BY', 'an array has an order');
 
+-- Sessions: their window is an aggregate itself
+CREATE FUNCTION refusal(query text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE hint text;
+BEGIN
+	EXECUTE query;
+	RETURN 'accepted';
+EXCEPTION WHEN feature_not_supported THEN
+	GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
+	RETURN sqlerrm || ' / ' || hint;
+END
+$$;
+SELECT is(refusal('CREATE VIEW x WITH (streamx.continuous) AS SELECT session(t, ''1 hour'') AS w,
+	percentile_disc(extract(hour FROM upper(session(t, ''1 hour''))) / 24) WITHIN GROUP (ORDER BY v) FROM sums GROUP BY 1'),
+	'a direct argument of an aggregate cannot depend on a session''s window / Aggregate over the window when reading the view.',
+	'a session''s window is no direct argument');
+CREATE VIEW tumbled WITH (streamx.continuous) AS SELECT tumble(t, '1 hour') AS w,
+	percentile_disc(extract(hour FROM upper(tumble(t, '1 hour'))) / 24) WITHIN GROUP (ORDER BY v) FROM sums GROUP BY 1;
+INSERT INTO sums SELECT '2026-03-01 11:30', v FROM generate_series(1, 10) v;
+SELECT results_eq('SELECT percentile_disc FROM tumbled', 'SELECT 5::numeric', 'that of other windows is');
+SELECT is_empty('SELECT * FROM streamx.verify(''tumbled'')', 'and the batch agrees');
+
 SET client_min_messages = error;
 DROP SCHEMA inputs_review CASCADE;
 SELECT * FROM finish();
