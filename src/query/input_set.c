@@ -196,8 +196,30 @@ sx_input_set_inputs(const Aggref *aggref)
 }
 
 /*
+ * Whether equal values have the same hash for ever.  Those of OIDs, as enums and regclass have
+ * them, change with a dump, those of rows with ALTER TYPE, those of collations with a library's version.
+ */
+static bool
+has_lasting_hash(Oid type, Oid collation)
+{
+	Oid base = getBaseType(type);
+	Oid element = get_element_type(base);
+
+	if (OidIsValid(element))
+		return has_lasting_hash(element, collation);
+	if (type_is_range(base))
+		return has_lasting_hash(get_range_subtype(base), get_range_collation(base));
+	if (type_is_multirange(base))
+		return has_lasting_hash(get_multirange_range(base), InvalidOid);
+	return !type_is_enum(base) && !type_is_rowtype(base) &&
+		   lookup_type_cache(base, TYPECACHE_BTREE_OPFAMILY)->btree_opintype != OIDOID &&
+		   (!OidIsValid(collation) || get_collation_isdeterministic(collation));
+}
+
+/*
  * count(DISTINCT x) where each row of the state is a result: hop, cumulate and
- * session combine several, in which the same value may have come.
+ * session combine several, in which the same value may have come.  The counter
+ * must find every equal value again, by its hash.
  */
 bool
 sx_input_set_counts(const SxDefinition *definition, const Aggref *aggref)
@@ -211,6 +233,8 @@ sx_input_set_counts(const SxDefinition *definition, const Aggref *aggref)
 	if (IsA(argument, Const) || IsA(argument, RowExpr) ||
 		(definition->window.kind != SX_WINDOW_GLOBAL &&
 		 definition->window.kind != SX_WINDOW_TUMBLE))
+		return false;
+	if (!has_lasting_hash(exprType(argument), exprCollation(argument)))
 		return false;
 	type = lookup_type_cache(exprType(argument), TYPECACHE_HASH_EXTENDED_PROC);
 	return OidIsValid(type->hash_extended_proc) ||

@@ -43,6 +43,25 @@ INSERT INTO sums SELECT '2026-03-01 11:30', v FROM generate_series(1, 10) v;
 SELECT results_eq('SELECT percentile_disc FROM tumbled', 'SELECT 5::numeric', 'that of other windows is');
 SELECT is_empty('SELECT * FROM streamx.verify(''tumbled'')', 'and the batch agrees');
 
+-- Counters are kept only where a value is found again for ever
+CREATE TYPE mood AS ENUM ('fine', 'so so');
+CREATE TYPE feeling AS (mood mood, n int);
+CREATE COLLATION any_case (PROVIDER = icu, LOCALE = 'und-u-ks-level2', DETERMINISTIC = false);
+CREATE FOREIGN TABLE kinds (t timestamptz, n numeric, x text, mood mood, moods mood[], feeling feeling, place regclass, name text COLLATE any_case, r int4range) SERVER streamx OPTIONS (event_time 't', retain 'on');
+CREATE VIEW kind_counts WITH (streamx.continuous) AS
+	SELECT count(DISTINCT n) AS n, count(DISTINCT x) AS x, count(DISTINCT r) AS r,
+	       count(DISTINCT mood) AS mood, count(DISTINCT moods) AS moods, count(DISTINCT feeling) AS feeling, count(DISTINCT place) AS place, count(DISTINCT name) AS name FROM kinds;
+SELECT state FROM streamx.views WHERE view = 'kind_counts'::regclass \gset
+SELECT is((SELECT string_agg(attname, ' ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = :'state'::regclass AND attname ~ '^c\d'), 'c1_1 c2_1 c3_1',
+	'not of enums, rows, regclass, and texts that a library compares');
+INSERT INTO kinds VALUES ('2026-03-01', 1.0, 'x', 'fine', '{fine}', '(fine,1)', 'kinds', 'a', '[1,2)'), ('2026-03-01', 1.00, 'x', 'fine', '{fine}', '(fine,1)', 'kinds', 'A', '[1,2)');
+INSERT INTO kinds VALUES ('2026-03-01', 1, 'x', 'fine', '{fine}', '(fine,1)', 'kinds', 'A', '[1,1]'), ('2026-03-01', 2, 'y', 'so so', '{fine,"so so"}', '(fine,2)', 'sums', 'b', '[1,3)');
+SELECT results_eq('TABLE kind_counts', 'SELECT 2::bigint, 2::bigint, 2::bigint, 2::bigint, 2::bigint, 2::bigint, 2::bigint, 2::bigint', 'all are counted');
+
+ALTER TYPE feeling ADD ATTRIBUTE since int;
+INSERT INTO kinds (t, feeling) VALUES ('2026-03-01', '(fine,1,)'), ('2026-03-01', '(fine,1,5)');
+SELECT results_eq('SELECT feeling FROM kind_counts', 'SELECT 3::bigint', 'rows that got a column are the same as before');
+
 SET client_min_messages = error;
 DROP SCHEMA inputs_review CASCADE;
 SELECT * FROM finish();

@@ -39,7 +39,7 @@ INSERT INTO shop.passing VALUES (1), (2);
 END
 
 # Given windows of every kind, of a role and in a schema with names that need care, with partly late rows and removed windows
-my @windows = map { qq("Wi n;dows"."$_") } 'hop s', qw(gaps kept cumulated kept_steps sessions kept_sessions days months kept_days local inputs hopping_inputs joined);
+my @windows = map { qq("Wi n;dows"."$_") } 'hop s', qw(gaps kept cumulated kept_steps sessions kept_sessions days months kept_days local inputs hopping_inputs joined moods);
 $node->safe_psql('postgres', <<'END');
 CREATE ROLE "o'dd; clerk";
 CREATE SCHEMA "Wi n;dows" AUTHORIZATION "o'dd; clerk";
@@ -77,6 +77,12 @@ CREATE TABLE "ti tles" (page text, title text);
 INSERT INTO "ti tles" VALUES ('a', 'A'), ('b', 'B');
 CREATE VIEW joined WITH (streamx.continuous) AS
 	SELECT hop(j."a t", '30 minutes', '10 minutes') AS w, j.title, count(*), array_agg(j.n) FROM ("vis its" JOIN "ti tles" USING (page)) AS j GROUP BY 1, 2;
+CREATE TYPE "mo od" AS ENUM ('fine', 'so so'); -- its values have other numbers in a copy
+CREATE TYPE feeling AS (mood "mo od");
+CREATE FOREIGN TABLE "fe els" (at timestamptz, mood "mo od", moods "mo od"[], feeling feeling) SERVER streamx OPTIONS (event_time 'at', retain 'on');
+CREATE VIEW moods WITH (streamx.continuous) AS
+	SELECT count(DISTINCT mood) AS mood, count(DISTINCT moods) AS moods, count(DISTINCT feeling) AS feeling, array_agg(mood) FROM "fe els";
+INSERT INTO "fe els" VALUES ('2024-03-29', 'fine', '{fine,fine}', '(fine)'), ('2024-03-29', 'so so', '{fine}', '("so so")');
 GRANT SELECT ON "hop s", sessions TO guest;
 INSERT INTO "vis its" VALUES ('2024-03-29 22:30+00', 'a', 1), ('2024-03-30 09:00+00', 'a', 2), ('2024-03-30 09:14+00', NULL, 3), ('2024-03-30 09:20+00', 'b', 4);
 INSERT INTO "vis its" VALUES ('2024-03-31 09:35+00', 'a', 5), ('2024-03-31 09:05+00', 'a', 6), ('2024-03-31 10:29+00', 'a', 7), ('2024-03-31 10:31+00', 'b', 8);
@@ -164,6 +170,7 @@ SET search_path = "Wi n;dows", public;
 INSERT INTO "vis its" VALUES ('2024-03-31 10:33+00', 'a', 13), ('2024-03-31 10:16+00', 'b', 14), ('2024-03-31 09:50+00', 'a', 15), ('2024-03-31 10:35+00', NULL, 16);
 INSERT INTO "vis its" VALUES ('2024-03-31 11:50+00', 'b', 17), ('2024-03-31 10:30+00', NULL, 18);
 INSERT INTO "vis its" VALUES ('2024-03-31 11:45+00', 'b', 19), ('2024-03-31 11:29+00', 'a', 20), ('2024-03-31 10:58+00', 'b', 21);
+INSERT INTO "fe els" VALUES ('2024-03-29', 'so so', '{fine}', '(fine)'), ('2024-03-29', 'fine', '{fine,"so so"}', '("so so")');
 INSERT INTO "lo cal" VALUES ('2024-04-01 08:00', 32), ('2024-04-01 06:59', 64);
 INSERT INTO "lo cal" VALUES ('2024-04-01 07:59', 128), ('2024-04-01 06:59', 256);
 END
