@@ -556,7 +556,7 @@ collect_groups(Walk *walk)
 			   "Use conditions on the event time.");
 }
 
-/* A type that no column can have cannot be stored. */
+/* A type that no column can have cannot be stored; nor can a text without a collation. */
 static void
 check_input_types(Walk *walk, const Aggref *aggref)
 {
@@ -574,6 +574,14 @@ check_input_types(Walk *walk, const Aggref *aggref)
 									  format_type_be(exprType(input))),
 							errhint("Name the columns one by one, or cast to a type with a name."),
 							parser_errposition(walk->pstate, exprLocation(input))));
+		if (OidIsValid(get_typcollation(exprType(input))) && !OidIsValid(exprCollation(input)))
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_INDETERMINATE_COLLATION),
+				 errmsg("could not determine which collation to use for the inputs of aggregate %s",
+						format_procedure(aggref->aggfnoid)),
+				 errhint("Use the COLLATE clause to set the collation explicitly."),
+				 parser_errposition(walk->pstate, exprLocation(input))));
 	}
 }
 

@@ -62,6 +62,13 @@ ALTER TYPE feeling ADD ATTRIBUTE since int;
 INSERT INTO kinds (t, feeling) VALUES ('2026-03-01', '(fine,1,)'), ('2026-03-01', '(fine,1,5)');
 SELECT results_eq('SELECT feeling FROM kind_counts', 'SELECT 3::bigint', 'rows that got a column are the same as before');
 
+-- A column of inputs has a collation, or a dump cannot be restored
+CREATE TABLE names (v numeric, a text COLLATE "C", b text COLLATE "POSIX");
+SELECT throws_ok('CREATE VIEW x WITH (streamx.continuous) AS SELECT json_agg(a || b) FROM sums JOIN names USING (v)',
+	'42P22', 'could not determine which collation to use for the inputs of aggregate json_agg(anyelement)', 'texts of two collations');
+CREATE VIEW collated WITH (streamx.continuous) AS SELECT json_agg((a || b) COLLATE "C") FROM sums JOIN names USING (v);
+SELECT pass('of one that is named');
+
 SET client_min_messages = error;
 DROP SCHEMA inputs_review CASCADE;
 SELECT * FROM finish();
