@@ -119,6 +119,22 @@
 #define sx_compat_flatten_groups(query) ((void) 0)
 #endif
 
+/*
+ * Since 16 JSON_ARRAYAGG and JSON_OBJECTAGG are nodes around an aggregate, with a
+ * coercion of its result, or NULL; their arguments may be, too, with FORMAT JSON.
+ */
+#if PG_VERSION_NUM >= 160000
+#define sx_compat_json_aggregate(node)                                                             \
+	(IsA((node), JsonConstructorExpr) ? ((JsonConstructorExpr *) (node))->func : NULL)
+#define sx_compat_json_coercion(node) (((JsonConstructorExpr *) (node))->coercion)
+#define sx_compat_json_value(expr)                                                                 \
+	(IsA((expr), JsonValueExpr) ? ((JsonValueExpr *) (expr))->formatted_expr : (expr))
+#else
+#define sx_compat_json_aggregate(node) ((Expr *) NULL)
+#define sx_compat_json_coercion(node) ((Expr *) NULL)
+#define sx_compat_json_value(expr) (expr)
+#endif
+
 /* 18 can leave room in front of the tuple. */
 #if PG_VERSION_NUM >= 180000
 #define sx_form_minimal_tuple(desc, values, isnull) heap_form_minimal_tuple(desc, values, isnull, 0)

@@ -226,6 +226,7 @@ analyze_query(ViewStmt *stmt, const char *source, int location, int length)
 	if (alias != NULL)
 		ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR),
 						errmsg("CREATE VIEW specifies more column names than columns")));
+	sx_unwrap_json(query);
 	return query;
 }
 

@@ -154,6 +154,46 @@ sx_drop_join_aliases(Query *query)
 	drop_aliases((Node *) query->jointree, query->rtable);
 }
 
+static Node *
+fill_placeholder(Node *node, void *value)
+{
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, CaseTestExpr))
+		return copyObject(value);
+	return expression_tree_mutator(node, fill_placeholder, value);
+}
+
+static Node *
+unwrap_json(Node *node, void *context)
+{
+	Expr *aggregate;
+	ListCell *lc;
+
+	if (node == NULL || IsA(node, Query))
+		return node;
+	aggregate = sx_compat_json_aggregate(node);
+	if (aggregate == NULL || !IsA(aggregate, Aggref))
+		return expression_tree_mutator(node, unwrap_json, context);
+
+	foreach (lc, ((Aggref *) aggregate)->args)
+	{
+		TargetEntry *argument = lfirst(lc);
+
+		argument->expr = sx_compat_json_value(argument->expr);
+	}
+	return sx_compat_json_coercion(node)
+			   ? fill_placeholder((Node *) sx_compat_json_coercion(node), aggregate)
+			   : (Node *) aggregate;
+}
+
+void
+sx_unwrap_json(Query *query)
+{
+	query->targetList = (List *) unwrap_json((Node *) query->targetList, NULL);
+	query->havingQual = unwrap_json(query->havingQual, NULL);
+}
+
 /* Always qualified: it is parsed under our search_path. */
 static char *
 collation_name(Oid collation)

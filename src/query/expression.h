@@ -46,6 +46,12 @@ extern void sx_add_condition(Query *query, Expr *condition);
  */
 extern void sx_drop_join_aliases(Query *query);
 
+/*
+ * Write JSON_OBJECTAGG(k: v) as json_object_agg(k, v), and JSON_ARRAYAGG likewise: they
+ * have no text when something else stands for the aggregate, or it has an ORDER BY.
+ */
+extern void sx_unwrap_json(Query *query);
+
 /* type(typmod) and collation of an expression, as SQL. */
 extern void sx_append_type(StringInfo sql, Oid type, int32 typmod, Oid collation);
 

@@ -69,6 +69,20 @@ SELECT throws_ok('CREATE VIEW x WITH (streamx.continuous) AS SELECT json_agg(a |
 CREATE VIEW collated WITH (streamx.continuous) AS SELECT json_agg((a || b) COLLATE "C") FROM sums JOIN names USING (v);
 SELECT pass('of one that is named');
 
+-- A dump can have the text of aggregates that are constructors of JSON (since 16; before, what they mean)
+SELECT r[1] AS array, r[2] AS object, r[3] AS text FROM unnest(ARRAY[current_setting('server_version_num')::int >= 160000]) is_new,
+	LATERAL (SELECT CASE WHEN is_new THEN ARRAY['JSON_ARRAYAGG(v ORDER BY t)', 'JSON_OBJECTAGG(v::text : v)', 'JSON_ARRAYAGG(v RETURNING text)']
+	                ELSE ARRAY['json_agg(v ORDER BY t)', 'json_object_agg(v::text, v)', 'json_agg(v)::text'] END) x(r) \gset
+CREATE VIEW json_days WITH (streamx.continuous) AS SELECT tumble(t, '1 day') AS w, :array AS a, :object AS o, :text AS t FROM sums GROUP BY 1 HAVING :array IS NOT NULL;
+CREATE VIEW json_sessions WITH (streamx.continuous) AS SELECT session(t, '1 day') AS w, :array AS a, :object AS o, :text AS t FROM sums GROUP BY 1 HAVING :array IS NOT NULL;
+INSERT INTO sums VALUES ('2026-03-02', 1), ('2026-03-02 1:00', 2.0);
+SELECT results_eq('SELECT a::text, o::text, t FROM json_days WHERE lower(w) = ''2026-03-02''',
+	$$VALUES ('[1, 2.0]', '{ "1" : 1, "2.0" : 2.0 }', '[1, 2.0]')$$, 'constructors of JSON');
+SELECT is_empty('SELECT d.* FROM streamx.views, streamx.verify(view) d WHERE view::text LIKE ''json%''', 'as in the batch');
+SELECT lives_ok(format('CREATE VIEW json_%s AS %s', number, pg_get_viewdef(r)), 'their text is a query')
+	FROM streamx.views, unnest(ARRAY[view, definition_view]) WITH ORDINALITY v(r, n), LATERAL (SELECT view || '_' || n) x(number)
+	WHERE view::text LIKE 'json%' ORDER BY view::text, n;
+
 SET client_min_messages = error;
 DROP SCHEMA inputs_review CASCADE;
 SELECT * FROM finish();
