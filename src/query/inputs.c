@@ -349,10 +349,10 @@ static void
 note_group(InputsReceiver *receiver, TupleTableSlot *found)
 {
 	Datum groups = found->tts_values[receiver->group_column];
-	ArrayType *array = DatumGetArrayTypeP(groups);
+	ArrayType *array =
+		found->tts_isnull[receiver->group_column] ? NULL : DatumGetArrayTypeP(groups);
 
-	if (found->tts_isnull[receiver->group_column] ||
-		ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array)) < 1)
+	if (array == NULL || ARR_HASNULL(array) || ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array)) < 1)
 		elog(ERROR, "a row of the state of continuous view \"%s\" has no input group",
 			 receiver->view->name);
 	receiver->group = *(int64 *) ARR_DATA_PTR(array);

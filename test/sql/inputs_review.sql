@@ -83,6 +83,23 @@ SELECT lives_ok(format('CREATE VIEW json_%s AS %s', number, pg_get_viewdef(r)), 
 	FROM streamx.views, unnest(ARRAY[view, definition_view]) WITH ORDINALITY v(r, n), LATERAL (SELECT view || '_' || n) x(number)
 	WHERE view::text LIKE 'json%' ORDER BY view::text, n;
 
+-- A row of the state that has lost its inputs is an error, not a crash
+CREATE FOREIGN TABLE lost (t timestamptz, v int) SERVER streamx OPTIONS (event_time 't');
+CREATE VIEW lost_inputs WITH (streamx.continuous) AS SELECT count(*), array_agg(v) FROM lost;
+INSERT INTO lost VALUES ('2026-03-01', 1);
+SELECT state FROM streamx.views WHERE view = 'lost_inputs'::regclass \gset
+UPDATE :state SET input_groups = NULL;
+CREATE FUNCTION error_of_loss() RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	INSERT INTO lost VALUES ('2026-03-01', 1);
+	PERFORM * FROM lost_inputs;
+	RETURN 'none';
+EXCEPTION WHEN internal_error THEN
+	RETURN sqlerrm;
+END
+$$;
+SELECT is(error_of_loss(), 'a row of the state of continuous view "lost_inputs" has no input group', 'without inputs');
+
 SET client_min_messages = error;
 DROP SCHEMA inputs_review CASCADE;
 SELECT * FROM finish();
