@@ -182,6 +182,8 @@ sx_family_merge(Query *query)
 
 		must_be_alike(first->subquery, rte->subquery);
 		add_permissions(first->subquery, rte->subquery);
+		first->subquery->hasAggs |= rte->subquery->hasAggs;
+		first->subquery->hasSubLinks |= rte->subquery->hasSubLinks;
 		foreach (lc, rte->subquery->targetList)
 		{
 			const TargetEntry *entry = lfirst(lc);

@@ -78,6 +78,18 @@ END
 $$;
 SELECT matches(context, 'one of continuous views "easy", "hard"', 'the error names both') FROM told;
 
+-- The first may have no aggregate, and no subquery
+CREATE FOREIGN TABLE mixed (k text, n int) SERVER streamx OPTIONS (retain 'on');
+CREATE TABLE factors (k text, factor int);
+INSERT INTO factors VALUES ('a', 10), ('b', 100);
+CREATE VIEW mixed_keys WITH (streamx.continuous) AS SELECT k FROM mixed GROUP BY k;
+CREATE VIEW mixed_sums WITH (streamx.continuous) AS SELECT k, sum(n) FROM mixed GROUP BY k;
+CREATE VIEW mixed_subqueries WITH (streamx.continuous) AS
+	SELECT k, sum(n * (SELECT factor FROM factors f WHERE f.k = mixed.k)), array_agg((SELECT max(factor) FROM factors)) FROM mixed GROUP BY k;
+INSERT INTO mixed VALUES ('a', 1), ('b', 2), ('a', 3);
+SELECT results_eq('SELECT k, s.sum, q.sum, array_agg FROM mixed_keys JOIN mixed_sums s USING (k) JOIN mixed_subqueries q USING (k) ORDER BY k',
+	$$VALUES ('a', 4::bigint, 40::bigint, '{100,100}'::int[]), ('b', 2, 200, '{100}')$$, 'keys, sums and subqueries');
+
 -- Columns that only one of them reads are checked
 CREATE ROLE family_owner;
 GRANT USAGE, CREATE ON SCHEMA families TO family_owner;
