@@ -12,8 +12,6 @@
  */
 #include "compat.h"
 
-#include "catalog/pg_type.h"
-#include "miscadmin.h"
 #include "utils/inval.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"

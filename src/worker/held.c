@@ -1,0 +1,150 @@
+/*
+ * held.c
+ *	  Messages that a consumer has taken too early: beyond the limits that
+ *	  another reader's positions are.  They wait until the limits have moved.
+ */
+#include "compat.h"
+
+#include "catalog/reader.h"
+#include "worker/held.h"
+
+/* So many messages may wait behind the limits; if there are more, the limits are given up for once. */
+#define MOST_HELD 100000
+#define HELD_AT_FIRST 1024
+
+void
+sx_consumer_limit(SxConsumer *consumer, const SxConsumer *other)
+{
+	SxReader *reader = consumer->reader;
+
+	if (consumer->limits)
+		pfree(consumer->limits);
+	consumer->limits = NULL;
+	if (other == NULL || consumer->nheld >= MOST_HELD)
+		return;
+	consumer->limits =
+		MemoryContextAlloc(consumer->context, sizeof(int64) * Max(reader->npartitions, 1));
+	for (int i = 0; i < reader->npartitions; i++)
+	{
+		const SxPartition *theirs =
+			sx_reader_partition(other->reader, reader->partitions[i].partition);
+
+		consumer->limits[i] = theirs ? theirs->next_offset : PG_INT64_MAX;
+	}
+}
+
+/* A partition's place in the reader, or -1. */
+static int
+place_of(const SxConsumer *consumer, int32 number)
+{
+	const SxPartition *partition = sx_reader_partition(consumer->reader, number);
+
+	return partition ? partition - consumer->reader->partitions : -1;
+}
+
+static int64
+limit_of(const SxConsumer *consumer, int place)
+{
+	return consumer->limits && place >= 0 ? consumer->limits[place] : PG_INT64_MAX;
+}
+
+static void
+hold(SxConsumer *consumer, const SxMessage *message)
+{
+	if (consumer->nheld == consumer->held_size)
+	{
+		Size size;
+
+		consumer->held_size = Max(HELD_AT_FIRST, consumer->held_size * 2);
+		size = sizeof(SxMessage) * consumer->held_size;
+		consumer->held = consumer->held ? repalloc_huge(consumer->held, size)
+										: MemoryContextAlloc(consumer->context, size);
+	}
+	consumer->held[consumer->nheld++] = *message;
+}
+
+/*
+ * Take what is within the limits, in order; the others wait, and so do those that come
+ * after them in their partition.  candidates may be the array of those that waited.
+ */
+static void
+sort_out(SxConsumer *consumer, const SxMessage *candidates, int count, int max_rows)
+{
+	bool *waits = palloc0(sizeof(bool) * (consumer->reader->npartitions + 1));
+
+	for (int i = 0; i < consumer->nheld; i++)
+		waits[place_of(consumer, consumer->held[i].partition) + 1] = true;
+	for (int i = 0; i < count; i++)
+	{
+		const SxMessage message = candidates[i];
+		int place = place_of(consumer, message.partition);
+
+		waits[place + 1] |=
+			message.offset >= limit_of(consumer, place) || consumer->nmessages >= max_rows;
+		if (waits[place + 1])
+			hold(consumer, &message);
+		else
+			consumer->messages[consumer->nmessages++] = message;
+	}
+	pfree(waits);
+}
+
+void
+sx_held_take(SxConsumer *consumer, int max_rows)
+{
+	int count = consumer->nheld;
+
+	consumer->nheld = 0;
+	sort_out(consumer, consumer->held, count, max_rows);
+}
+
+void
+sx_held_back(SxConsumer *consumer, int from, int max_rows)
+{
+	int count = consumer->nmessages - from;
+
+	consumer->nmessages = from;
+	sort_out(consumer, &consumer->messages[from], count, max_rows);
+}
+
+/* Whether every partition is read up to its limit. */
+static bool
+is_at_limits(const SxConsumer *consumer)
+{
+	int count;
+	const SxSourcePartition *partitions = sx_source_partitions(consumer->source, &count);
+
+	if (consumer->limits == NULL)
+		return false;
+	for (int i = 0; i < count; i++)
+		if (partitions[i].next_offset <
+			limit_of(consumer, place_of(consumer, partitions[i].partition)))
+			return false;
+	return true;
+}
+
+void
+sx_held_stop(SxConsumer *consumer)
+{
+	for (int i = consumer->nheld - 1; i >= 0; i--)
+	{
+		const SxMessage *message = &consumer->held[i];
+		int place = place_of(consumer, message->partition);
+		SxPartition *partition;
+		int64 least;
+
+		if (place < 0)
+			continue;
+		partition = &consumer->reader->partitions[place];
+		/* there is none between the last message taken and this one: the limit may be */
+		least = place < consumer->ncommitted ? consumer->committed[place].next_offset : 0;
+		partition->next_offset = Min(message->offset, Max(limit_of(consumer, place), least));
+		partition->at_end = false;
+	}
+}
+
+bool
+sx_held_is_enough(const SxConsumer *consumer)
+{
+	return consumer->nheld >= MOST_HELD || is_at_limits(consumer);
+}
