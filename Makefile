@@ -9,7 +9,8 @@
 #   make check-kafka    the broker tests against a real Apache Kafka
 #   make check-matrix   make check's suites on PostgreSQL 17 and 18, in chroots
 #   make check-model    random views against a reference, for SECONDS (600), from SEED
-#   make bench          speed and memory, with a real Apache Kafka: see docs/performance.md
+#   make bench          speed and memory beside other systems, with a real Apache Kafka, in a quarter of an hour:
+#                       see docs/performance.md; make bench-quick in three minutes, make bench-full in hours
 
 EXTENSION = streamx
 EXTVERSION = 0.1.0
@@ -47,7 +48,7 @@ $(error rename the tests $(hidden) $(twins): pg_regress would take another file 
 endif
 
 # Our own targets install what they need themselves: no PGXS, which may be missing.
-OWN_TARGETS = check check-kafka check-matrix check-model lint demo demo-up demo-down bench
+OWN_TARGETS = check check-kafka check-matrix check-model lint demo demo-up demo-down bench bench-quick bench-full
 
 ifneq ($(filter $(OWN_TARGETS),$(MAKECMDGOALS)),)
 .PHONY: $(OWN_TARGETS)
@@ -63,6 +64,10 @@ lint:
 	@test/lint
 bench:
 	@bench/run
+bench-quick:
+	@bench/run --plan quick
+bench-full:
+	@bench/run --plan full
 demo:
 	@examples/demo/demo run
 demo-up:

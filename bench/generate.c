@@ -2,12 +2,13 @@
  * generate.c
  *	  Write orders to a Kafka topic: always the same ones for the same options.
  *
- *	generate ADDRESS TOPIC [--count N] [--first N] [--groups N] [--partitions N] [--seed N] [--rate N]
+ *	generate ADDRESS TOPIC [--count N] [--first N] [--groups N] [--partitions N] [--seed N] [--rate N] [--probe N]
  *
  * An order is a JSON message of 177 bytes with eight fields.  Event times go up
- * by a millisecond from order to order, less up to DISORDER_MS of disorder.  With
- * a rate, one message at a time is sent, and for each a line with the clock's
- * microseconds since 1970 is written just before.
+ * by a millisecond from order to order, less up to DISORDER_MS of disorder.
+ * --rate sends so many a second.  With --probe every N-th is of category
+ * "probe", and a line with the clock's microseconds since 1970 is written just
+ * before it is sent.
  */
 #include <getopt.h>
 #include <inttypes.h>
@@ -24,6 +25,8 @@
 #define DISORDER_MS 50
 #define BASE_TIME 1735689600 /* 2025-01-01 00:00:00 UTC */
 #define FLUSH_TIMEOUT_MS 60000
+#define LOAD 1000  /* a rate of more is sent in batches */
+#define NAP_US 500 /* shorter waits are none */
 
 typedef struct Settings
 {
@@ -34,7 +37,8 @@ typedef struct Settings
 	int64_t groups;
 	int64_t partitions;
 	int64_t seed;
-	int64_t rate; /* per second; 0: as fast as it goes */
+	int64_t rate;  /* per second; 0: as fast as it goes */
+	int64_t probe; /* 0: none */
 } Settings;
 
 static int64_t failures = 0;
@@ -70,24 +74,32 @@ print_time(char *text, size_t size, int64_t ms)
 	snprintf(text, size, "%s.%03dZ", date, (int) (ms % 1000));
 }
 
+static bool
+is_probe(const Settings *settings, int64_t n)
+{
+	return settings->probe > 0 && n % settings->probe == 0;
+}
+
 static void
 print_order(const Settings *settings, int64_t n, char *message, size_t size)
 {
 	uint64_t dice = random_number((uint64_t) settings->seed, (uint64_t) n);
 	int64_t group = (int64_t) (dice % (uint64_t) settings->groups);
+	char category[32];
 	int cents = 100 + (int) ((dice >> 32) % 50000);
 	char event_time[64];
 	int length;
 
+	snprintf(category, sizeof(category), is_probe(settings, n) ? "probe" : "cat-%05" PRId64, group);
 	print_time(event_time, sizeof(event_time),
 			   n + DISORDER_MS - (int64_t) ((dice >> 20) % DISORDER_MS));
-	length = snprintf(
-		message, size,
-		"{\"order_id\":\"o%011" PRId64 "\",\"customer_id\":\"c%07d\",\"category\":\"cat-%05" PRId64
-		"\",\"amount\":%d.%02d,\"currency\":\"EUR\",\"quantity\":%d,\"event_time\":\"%s\","
-		"\"note\":\"",
-		n, (int) ((dice >> 40) % 1000000), group, cents / 100, cents % 100,
-		1 + (int) ((dice >> 56) % 9), event_time);
+	length = snprintf(message, size,
+					  "{\"order_id\":\"o%011" PRId64
+					  "\",\"customer_id\":\"c%07d\",\"category\":\"%s\",\"amount\":%d.%02d,"
+					  "\"currency\":\"EUR\",\"quantity\":%d,\"event_time\":\"%s\","
+					  "\"note\":\"",
+					  n, (int) ((dice >> 40) % 1000000), category, cents / 100, cents % 100,
+					  1 + (int) ((dice >> 56) % 9), event_time);
 	if (length > MESSAGE_LENGTH - 2)
 		die("order is too long", message);
 	memset(message + length, 'x', (size_t) (MESSAGE_LENGTH - 2 - length));
@@ -107,8 +119,12 @@ static rd_kafka_t *
 open_producer(const Settings *settings)
 {
 	const char *const properties[][2] = {
-		{"bootstrap.servers", settings->address},		{"enable.idempotence", "true"},
-		{"linger.ms", settings->rate > 0 ? "0" : "50"}, {"batch.size", "1000000"},
+		{"bootstrap.servers", settings->address},
+		{"enable.idempotence", "true"},
+		{"linger.ms", settings->rate == 0	  ? "50"
+					  : settings->rate > LOAD ? "5"
+											  : "0"},
+		{"batch.size", "1000000"},
 		{"queue.buffering.max.messages", "500000"},
 	};
 	rd_kafka_conf_t *conf = rd_kafka_conf_new();
@@ -141,7 +157,7 @@ wait_until(int64_t due_us)
 	int64_t left = due_us - now_us(CLOCK_MONOTONIC);
 	struct timespec pause = {.tv_sec = left / 1000000, .tv_nsec = left % 1000000 * 1000};
 
-	if (left > 0)
+	if (left > NAP_US)
 		nanosleep(&pause, NULL);
 }
 
@@ -152,7 +168,7 @@ send_order(rd_kafka_t *kafka, rd_kafka_topic_t *topic, const Settings *settings,
 	int32_t partition = (int32_t) (n % settings->partitions);
 
 	print_order(settings, n, message, sizeof(message));
-	if (settings->rate > 0)
+	if (is_probe(settings, n))
 		printf("%" PRId64 "\n", now_us(CLOCK_REALTIME));
 	while (rd_kafka_produce(topic, partition, RD_KAFKA_MSG_F_COPY, message, MESSAGE_LENGTH, NULL, 0,
 							NULL) != 0)
@@ -188,13 +204,10 @@ int
 main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"count", required_argument, NULL, 'c'},
-		{"first", required_argument, NULL, 'f'},
-		{"groups", required_argument, NULL, 'g'},
-		{"partitions", required_argument, NULL, 'p'},
-		{"seed", required_argument, NULL, 's'},
-		{"rate", required_argument, NULL, 'r'},
-		{NULL, 0, NULL, 0},
+		{"count", required_argument, NULL, 'c'},  {"first", required_argument, NULL, 'f'},
+		{"groups", required_argument, NULL, 'g'}, {"partitions", required_argument, NULL, 'p'},
+		{"seed", required_argument, NULL, 's'},	  {"rate", required_argument, NULL, 'r'},
+		{"probe", required_argument, NULL, 'b'},  {NULL, 0, NULL, 0},
 	};
 	Settings settings = {.count = 1, .groups = 10, .partitions = 1, .seed = 1};
 	bool is_wrong = false;
@@ -224,6 +237,9 @@ main(int argc, char **argv)
 			case 'r':
 				settings.rate = number;
 				break;
+			case 'b':
+				settings.probe = number;
+				break;
 			default:
 				is_wrong = true;
 		}
@@ -231,7 +247,7 @@ main(int argc, char **argv)
 	if (is_wrong || optind != argc - 2 || settings.groups < 1 || settings.partitions < 1)
 	{
 		fputs("usage: generate ADDRESS TOPIC [--count N] [--first N] [--groups N] [--partitions N] "
-			  "[--seed N] [--rate N]\n",
+			  "[--seed N] [--rate N] [--probe N]\n",
 			  stderr);
 		return 2;
 	}

@@ -109,7 +109,8 @@ run(const Contestant *contestant, const Options *options)
 			continue;
 		contestant->commit(next_offsets);
 		done += taken;
-		printf("committed %" PRId64 "\n", done);
+		if (!contestant->is_quiet)
+			printf("committed %" PRId64 "\n", done);
 	}
 	contestant->finish();
 	topic_close();

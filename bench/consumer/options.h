@@ -34,6 +34,7 @@ typedef struct Contestant
 {
 	const char *name;
 	bool is_decoding;
+	bool is_quiet; /* stdout is for something else */
 	int64_t batch_rows;
 	void (*open)(const Options *options, int64_t *next_offsets);
 	void (*take)(const Order *order, const char *message, size_t length);

@@ -153,10 +153,38 @@ close_file(void)
 
 #define COMMIT_ROWS 20000
 
-const Contestant r0 = {"r0",		 false,			 COMMIT_ROWS, open_raw,
-					   take_message, commit_nothing, finish_raw};
-const Contestant r1 = {"r1", true, COMMIT_ROWS, open_raw, take_fields, commit_nothing, finish_raw};
-const Contestant r2 = {"r2",	   true,		   COMMIT_ROWS,	 open_raw,
-					   take_group, commit_nothing, finish_groups};
-const Contestant dump = {"dump",		false,			COMMIT_ROWS, open_file,
-						 write_message, commit_nothing, close_file};
+const Contestant r0 = {
+	.name = "r0",
+	.batch_rows = COMMIT_ROWS,
+	.open = open_raw,
+	.take = take_message,
+	.commit = commit_nothing,
+	.finish = finish_raw,
+};
+const Contestant r1 = {
+	.name = "r1",
+	.is_decoding = true,
+	.batch_rows = COMMIT_ROWS,
+	.open = open_raw,
+	.take = take_fields,
+	.commit = commit_nothing,
+	.finish = finish_raw,
+};
+const Contestant r2 = {
+	.name = "r2",
+	.is_decoding = true,
+	.batch_rows = COMMIT_ROWS,
+	.open = open_raw,
+	.take = take_group,
+	.commit = commit_nothing,
+	.finish = finish_groups,
+};
+const Contestant dump = {
+	.name = "dump",
+	.is_quiet = true,
+	.batch_rows = COMMIT_ROWS,
+	.open = open_file,
+	.take = write_message,
+	.commit = commit_nothing,
+	.finish = close_file,
+};

@@ -336,5 +336,21 @@ commit_groups(const int64_t *next_offsets)
 	PQclear(ask("COMMIT"));
 }
 
-const Contestant n1 = {"n1", true, 1000, open_table, upsert_order, commit_rows, close_table};
-const Contestant n2 = {"n2", true, 50000, open_table, group_order, commit_groups, close_table};
+const Contestant n1 = {
+	.name = "n1",
+	.is_decoding = true,
+	.batch_rows = 1000,
+	.open = open_table,
+	.take = upsert_order,
+	.commit = commit_rows,
+	.finish = close_table,
+};
+const Contestant n2 = {
+	.name = "n2",
+	.is_decoding = true,
+	.batch_rows = 50000,
+	.open = open_table,
+	.take = group_order,
+	.commit = commit_groups,
+	.finish = close_table,
+};

@@ -1,0 +1,66 @@
+# Who runs which query, how often, over how many orders.
+package Plan;
+use strict;
+use warnings;
+
+use Exporter qw(import);
+
+use Contestant;
+use Shape;
+
+our @EXPORT = qw(make_plan topics);
+
+# races: [query, contestants], each with a count of orders of its own if it has one.  streamx goes
+# before n2, which gets its size of batches.
+my @all = qw(r0 r1 r2 streamx n2);
+my @alone = (map { [ $_, ['streamx'] ] } qw(hop-1 hop-5 hop-600 session-10k short-session-10k views-5 views-20 views-20-keys));
+my @jvm = qw(flink-tvf flink-group kafka-streams);
+my %plans = (
+	quick => { count => 1_000_000, runs => 2, races => [ map { [ $_, [qw(r2 streamx n2)] ] } qw(tumble-10 tumble-10k hop-60) ] },
+	standard => {
+		count => 2_000_000, runs => 3, follows => [qw(streamx n2)], seconds => 10, reads => 1,
+		races => [
+			[ 'tumble-10', \@all ], [ 'tumble-10k', [ qw(r2 streamx n2), @jvm ] ], [ 'hop-60', [qw(r2 streamx n2)] ],
+			[ 'tumble-1m', [qw(r2 streamx n2)] ], @alone, [ 'tumble-10', [qw(n1 trigger-row trigger-statement)], 100_000 ] ] },
+	full => {
+		count => 20_000_000, runs => 5, follows => [qw(streamx n2)], seconds => 30, reads => 1,
+		races => [
+			(map { [ $_, [ @all, 'streamx-1g', @jvm ] ] } qw(tumble-10 tumble-10k tumble-1m)), [ 'hop-60', [ qw(r2 streamx n2), @jvm ] ],
+			@alone, (map { [ $_, [qw(n1 trigger-row trigger-statement)], 1_000_000 ] } qw(tumble-10 tumble-10k)) ] });
+
+# The plan of that name with the command line's changes.
+sub make_plan
+{
+	my (%option) = @_;
+	my $plan = $plans{ $option{plan} } // die "no such plan: $option{plan}\n";
+	my %queries = map { shape_named($_)->{name} => 1 } split /,/, $option{queries} // join(',', map { $_->{name} } shapes());
+	my %names = map { contestant_named($_)->{name} => 1 } split /,/, $option{contestants} // join(',', map { $_->{name} } contestants());
+
+	$plan->{count} = $option{count} if $option{count};
+	$plan->{runs} = $option{runs} if $option{runs};
+	$plan->{races} = [ grep { $queries{ $_->[0] } } @{ $plan->{races} } ];
+	$_->[1] = [ grep { $names{$_} } @{ $_->[1] } ] for @{ $plan->{races} };
+	$plan->{races} = [ grep { @{ $_->[1] } } @{ $plan->{races} } ];
+	return $plan;
+}
+
+# The topics that the races need, each with its races.
+sub topics
+{
+	my ($plan) = @_;
+	my (@topics, %topic_of);
+
+	for my $race (@{ $plan->{races} })
+	{
+		my ($name, $contestants, $count) = @$race;
+		my $shape = shape_named($name);
+
+		$count = $plan->{count} if !$count || $count > $plan->{count};
+		my $topic = $topic_of{"$shape->{groups} $count"} //= { groups => $shape->{groups}, count => $count, races => [] };
+		push @topics, $topic unless @{ $topic->{races} };
+		push @{ $topic->{races} }, { shape => $shape, contestants => [ map { contestant_named($_) } @$contestants ] };
+	}
+	return @topics;
+}
+
+1;
