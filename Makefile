@@ -8,6 +8,7 @@
 #   make lint           the house rules alone
 #   make check-kafka    the broker tests against a real Apache Kafka
 #   make check-matrix   make check's suites on PostgreSQL 17 and 18, in chroots
+#   make check-instructions  how many instructions an event costs, against what was recorded
 #   make check-model    random views against a reference, for SECONDS (600), from SEED
 #   make bench          speed and memory beside other systems, with a real Apache Kafka, in a quarter of an hour:
 #                       see docs/performance.md; make bench-quick in three minutes, make bench-full in hours
@@ -48,7 +49,7 @@ $(error rename the tests $(hidden) $(twins): pg_regress would take another file 
 endif
 
 # Our own targets install what they need themselves: no PGXS, which may be missing.
-OWN_TARGETS = check check-kafka check-matrix check-model lint demo demo-up demo-down bench bench-quick bench-full
+OWN_TARGETS = check check-kafka check-matrix check-model check-instructions lint demo demo-up demo-down bench bench-quick bench-full
 
 ifneq ($(filter $(OWN_TARGETS),$(MAKECMDGOALS)),)
 .PHONY: $(OWN_TARGETS)
@@ -60,6 +61,8 @@ check-matrix:
 	@test/run/check-matrix
 check-model:
 	@STREAMX_MODEL="--seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED))" test/run/check model
+check-instructions:
+	@test/run/packages instructions && test/run/check instructions
 lint:
 	@test/lint
 bench:
