@@ -46,8 +46,13 @@ my @contestants = (
 	{ name => 'trigger-row', title => 'COPY, trigger by row', program => 'trigger', result => 'table' },
 	{ name => 'trigger-statement', title => 'COPY, trigger by statement', program => 'trigger', result => 'table' },
 	{ name => 'flink-tvf', title => 'Flink, window TVF', program => 'jvm/run', result => 'table' },
+	{ name => 'flink-tvf-rocksdb', title => 'Flink, window TVF, RocksDB', program => 'jvm/run', result => 'table' },
+	{ name => 'flink-tvf-discard', title => 'Flink, window TVF, no sink', program => 'jvm/run', result => 'csv' },
 	{ name => 'flink-group', title => 'Flink, group aggregate', program => 'jvm/run', result => 'table' },
+	{ name => 'flink-group-discard', title => 'Flink, group aggregate, no sink', program => 'jvm/run', result => 'csv' },
 	{ name => 'kafka-streams', title => 'Kafka Streams', program => 'jvm/run', result => 'table' },
+	{ name => 'kafka-streams-local', title => 'Kafka Streams, no repartition', program => 'jvm/run', result => 'table' },
+	{ name => 'kafka-streams-discard', title => 'Kafka Streams, no sink', program => 'jvm/run', result => 'csv' },
 	{ name => 'streamx', title => 'streamx', result => 'table' },
 	{ name => 'streamx-1g', title => 'streamx, batch_memory = 1GB', result => 'table', settings => { 'streamx.batch_memory' => '1GB' } });
 

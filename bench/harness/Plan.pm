@@ -15,6 +15,7 @@ our @EXPORT = qw(make_plan topics);
 my @all = qw(r0 r1 r2 streamx n2);
 my @alone = (map { [ $_, ['streamx'] ] } qw(hop-1 hop-5 hop-600 session-10k short-session-10k views-5 views-20 views-20-keys));
 my @jvm = qw(flink-tvf flink-group kafka-streams);
+my @more_jvm = qw(flink-tvf-rocksdb flink-tvf-discard flink-group-discard kafka-streams-local kafka-streams-discard);
 my %plans = (
 	quick => { count => 1_000_000, runs => 2, races => [ map { [ $_, [qw(r2 streamx n2)] ] } qw(tumble-10 tumble-10k hop-60) ] },
 	standard => {
@@ -25,7 +26,7 @@ my %plans = (
 	full => {
 		count => 20_000_000, runs => 5, follows => [qw(streamx n2)], seconds => 30, reads => 1,
 		races => [
-			(map { [ $_, [ @all, 'streamx-1g', @jvm ] ] } qw(tumble-10 tumble-10k tumble-1m)), [ 'hop-60', [ qw(r2 streamx n2), @jvm ] ],
+			(map { [ $_, [ @all, 'streamx-1g', @jvm, @more_jvm ] ] } qw(tumble-10 tumble-10k tumble-1m)), [ 'hop-60', [ qw(r2 streamx n2), @jvm ] ],
 			@alone, (map { [ $_, [qw(n1 trigger-row trigger-statement)], 1_000_000 ] } qw(tumble-10 tumble-10k)) ] });
 
 # The plan of that name with the command line's changes.
