@@ -19,9 +19,9 @@ my @shapes = (
 	(map { { name => "hop-$_", groups => 10, kind => 'hop', size => $_ * 10_000, step => 10_000 } } 1, 5, 60, 600),
 	{ name => 'session-10k', groups => 10_000, kind => 'session', size => $minutes },
 	{ name => 'short-session-10k', groups => 10_000, kind => 'session', size => 10_000 },
-	# so many views of tumble-10 on one stream, with the same keys or with other ones
-	(map { { name => "views-$_", groups => 10, kind => 'tumble', size => 5 * $minutes, views => $_ } } 5, 20),
-	{ name => 'views-20-keys', groups => 10, kind => 'tumble', size => 5 * $minutes, views => 20, differ => 1 });
+	# so many views of tumble-10 on one stream, each with an aggregate of its own, or with a key of its own
+	(map { { name => "views-$_", groups => 10, kind => 'tumble', size => 5 * $minutes, views => $_, differ => 'aggregates' } } 5, 20),
+	{ name => 'views-20-keys', groups => 10, kind => 'tumble', size => 5 * $minutes, views => 20, differ => 'keys' });
 
 sub shapes { return @shapes; }
 

@@ -52,11 +52,11 @@ sub create_view
 	for my $i (1 .. $shape->{views} // 1)
 	{
 		my $name = $i == 1 ? 'revenue' : "revenue_$i";
-		my $key = $shape->{differ} ? ", length(category || repeat('x', $i)) AS k" : '';
+		my $own = { '' => '', aggregates => ", max(quantity * $i) AS own", keys => ", length(category) * $i AS own" }->{ $shape->{differ} // '' };
 
 		ask("CREATE VIEW $name WITH (streamx.continuous) AS
-			SELECT $window AS w, category, count(order_id) AS orders, sum(amount) AS total, avg(amount) AS mean$key
-			FROM orders GROUP BY w, category" . ($key ? ', k' : ''));
+			SELECT $window AS w, category, count(order_id) AS orders, sum(amount) AS total, avg(amount) AS mean$own
+			FROM orders GROUP BY w, category" . (($shape->{differ} // '') eq 'keys' ? ', own' : ''));
 	}
 	ask('COMMIT');
 	wait_for('SELECT count(*) > 0 FROM streamx.progress', 'partitions');
