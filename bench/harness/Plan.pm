@@ -13,7 +13,7 @@ our @EXPORT = qw(make_plan topics);
 # races: [query, contestants], each with a count of orders of its own if it has one.  streamx goes
 # before n2, which gets its size of batches.
 my @all = qw(r0 r1 r2 streamx n2);
-my @alone = (map { [ $_, ['streamx'] ] } qw(hop-1 hop-5 hop-600 session-10k short-session-10k views-5 views-20 views-20-keys));
+my @alone = (map { [ $_, ['streamx'] ] } qw(hop-1 hop-5 hop-600 session-10k short-session-10k views-5 views-20 views-20-keys count distinct-100k distinct-approx));
 my @jvm = qw(flink-tvf flink-group kafka-streams);
 my @more_jvm = qw(flink-tvf-rocksdb flink-tvf-discard flink-group-discard kafka-streams-local kafka-streams-discard);
 my %plans = (

@@ -1,4 +1,4 @@
-# What streamx's windows cost to read and to seal.
+# What streamx's windows cost to read and to seal, and its sketches to merge.
 package Reading;
 use strict;
 use warnings;
@@ -10,7 +10,7 @@ use Latency;
 use Process;
 use Server;
 
-our @EXPORT = qw(read_one_window seal_many);
+our @EXPORT = qw(read_one_window seal_many merge_sketches);
 
 # Milliseconds of one key's hop window made of 600 slices, among 100 keys with 3,000 slices each.
 sub read_one_window
@@ -50,6 +50,32 @@ sub seal_many
 	ask("INSERT INTO clicks VALUES ('2025-01-02Z', 0)");
 	my %figures = (ms => (time - $start) * 1000, grew_mb => (memory_of($pid) - $memory) / 2**20);
 	ask('DROP FOREIGN TABLE clicks CASCADE');
+	return \%figures;
+}
+
+# Sketches of a million values each: bytes, how far off, and microseconds to merge two.
+sub merge_sketches
+{
+	my %figures;
+	my %sketches = (
+		distinct => [ 'distinct_sketch_agg(i)', 'abs(cardinality(s) - 1e6) / 1e6' ],
+		quantile => [ 'quantile_sketch_agg(v)', 'abs(quantile(s, 0.5) - exact) / exact' ],
+		top_k => [ 'top_k_sketch_agg(i % 1000000 / (1 + i % 100), 10)', 'NULL::float8' ]);
+
+	for my $name (sort keys %sketches)
+	{
+		my ($aggregate, $error) = @{ $sketches{$name} };
+		my $start;
+
+		ask("CREATE TEMP TABLE sketches AS SELECT part, $aggregate AS s, percentile_disc(0.5) WITHIN GROUP (ORDER BY v) AS exact
+			FROM (SELECT i, i % 2 AS part, exp((i % 999983) / 1e5) AS v FROM generate_series(1, 2000000) i) AS n GROUP BY part");
+		@{ $figures{$name} }{qw(bytes error)} = split /\t/, ask("SELECT max(octet_length(s::text) / 2 - 1), max($error) FROM sketches"), -1;
+		ask('SELECT count(a.s || b.s) FROM sketches a, sketches b, generate_series(1, 100) WHERE a.part = 0 AND b.part = 1');
+		$start = time;
+		ask('SELECT count(a.s || b.s) FROM sketches a, sketches b, generate_series(1, 2000) WHERE a.part = 0 AND b.part = 1');
+		$figures{$name}{merge} = (time - $start) * 1e6 / 2000;
+		ask('DROP TABLE sketches');
+	}
 	return \%figures;
 }
 

@@ -10,7 +10,7 @@ use List::Util qw(max min);
 
 use Contestant;
 
-our @EXPORT = qw(begin_report report_race report_latency report_reading end_report figure_of);
+our @EXPORT = qw(begin_report report_race report_latency report_reading report_sketches end_report figure_of);
 
 my @rows;
 my %machine;
@@ -108,6 +108,22 @@ sub report_reading
 	add('streamx', 'one window of 600 slices', $_, 'ms', $window->{$_}) for sort keys %$window;
 	add('streamx', 'seal 200,000 windows', 'took', 'ms', $sealing->{ms});
 	add('streamx', 'seal 200,000 windows', 'grew', 'MB', $sealing->{grew_mb});
+}
+
+sub report_sketches
+{
+	my ($sketches) = @_;
+
+	for my $name (sort keys %$sketches)
+	{
+		my $sketch = $sketches->{$name};
+		my $error = length($sketch->{error} // '') ? sprintf(', %.2f %% off', 100 * $sketch->{error}) : '';
+
+		printf "sketch of a million values, %s: %d bytes%s, two merge in %.1f us\n", $name, $sketch->{bytes}, $error, $sketch->{merge};
+		add('streamx', "$name sketch of a million values", 'size', 'bytes', $sketch->{bytes});
+		add('streamx', "$name sketch of a million values", 'merge', 'us', $sketch->{merge});
+		add('streamx', "$name sketch of a million values", 'error', '1', $sketch->{error}) if $error;
+	}
 }
 
 sub end_report

@@ -21,7 +21,12 @@ my @shapes = (
 	{ name => 'short-session-10k', groups => 10_000, kind => 'session', size => 10_000 },
 	# so many views of tumble-10 on one stream, each with an aggregate of its own, or with a key of its own
 	(map { { name => "views-$_", groups => 10, kind => 'tumble', size => 5 * $minutes, views => $_, differ => 'aggregates' } } 5, 20),
-	{ name => 'views-20-keys', groups => 10, kind => 'tumble', size => 5 * $minutes, views => 20, differ => 'keys' });
+	{ name => 'views-20-keys', groups => 10, kind => 'tumble', size => 5 * $minutes, views => 20, differ => 'keys' },
+	# one aggregate by window alone; of approximate ones what they are about, and how far they may be off
+	{ name => 'count', groups => 10, kind => 'tumble', size => 5 * $minutes, only => 'count(*)' },
+	{ name => 'distinct-100k', groups => 10, kind => 'tumble', size => 5 * $minutes, only => 'count(DISTINCT right(customer_id, 5))' },
+	{ name => 'distinct-approx', groups => 10, kind => 'tumble', size => 5 * $minutes, only => 'approx_count_distinct(customer_id)',
+		exactly => 'count(DISTINCT customer_id)', tolerance => 0.06 });
 
 sub shapes { return @shapes; }
 

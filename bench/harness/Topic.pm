@@ -9,7 +9,7 @@ use Exporter qw(import);
 use Server;
 use Shape;
 
-our @EXPORT = qw(fill create load_oracle drop_topic expect wrong_rows);
+our @EXPORT = qw(fill create load_oracle drop_topic expect wrong_rows wrong_values);
 
 # Name of the topic with so many orders of so many categories.
 sub fill
@@ -51,7 +51,7 @@ sub load_oracle
 	ask("CREATE FOREIGN TABLE oracle.messages (message text) SERVER files OPTIONS (program '$dump', delimiter E'\\x01')");
 	ask("CREATE UNLOGGED TABLE oracle.$topic AS
 		SELECT o.* FROM oracle.messages,
-			jsonb_to_record(message::jsonb) AS o (order_id text, category text, amount numeric(10,2), event_time timestamptz)");
+			jsonb_to_record(message::jsonb) AS o (order_id text, customer_id text, category text, amount numeric(10,2), event_time timestamptz)");
 	ask('DROP FOREIGN TABLE oracle.messages');
 	my $rows = ask("SELECT count(*) FROM oracle.$topic");
 	die "the oracle has $rows of $count orders\n" unless $rows == $count;
@@ -62,6 +62,7 @@ sub expect
 {
 	my ($shape, $topic) = @_;
 
+	return if $shape->{only};
 	ask("CREATE UNLOGGED TABLE IF NOT EXISTS oracle.expected AS SELECT '' AS shape, * FROM (" . batch_query($shape, "oracle.$topic") . ') AS q LIMIT 0');
 	return if ask("SELECT count(*) FROM oracle.expected WHERE shape = '$shape->{name} $topic'");
 	ask("INSERT INTO oracle.expected SELECT '$shape->{name} $topic', q.* FROM (" . batch_query($shape, "oracle.$topic") . ') AS q');
@@ -78,6 +79,19 @@ sub wrong_rows
 				FROM $result) AS g
 			FULL JOIN (SELECT * FROM oracle.expected WHERE shape = '$shape->{name} $topic') AS e USING (window_start, category)
 		WHERE (g.orders = e.orders AND g.total = e.total AND abs(g.mean - e.mean) < 0.00001) IS NOT TRUE");
+}
+
+# Of a shape with one aggregate: how many windows have another value, or one too far off.
+sub wrong_values
+{
+	my ($shape, $topic, $result) = @_;
+	my $exactly = $shape->{exactly} // $shape->{only};
+
+	return ask(
+		"SELECT count(*) FROM $result
+			FULL JOIN (SELECT date_bin('$shape->{size} ms', event_time, 'epoch') AS window_start, $exactly AS expected FROM oracle.$topic GROUP BY 1) AS e
+				USING (window_start)
+		WHERE (abs(own - expected) <= @{[ $shape->{tolerance} // 0 ]} * expected) IS NOT TRUE");
 }
 
 1;
