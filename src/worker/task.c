@@ -471,7 +471,7 @@ commit_batch(SxTask *task)
 	task->is_careful = false;
 	task->failures = 0;
 	task->row_limit = task->row_limit > sx_batch_rows / 2 ? 0 : task->row_limit * 2;
-	task->groups = run.counts.groups;
+	task->groups = run.counts.groups + run.counts.inputs;
 	task->committed_us = sx_now_us();
 	if (task->has_retention)
 		task->retention_at_us =

@@ -23,7 +23,7 @@ typedef struct SxTask
 	bool was_connected; /* to a broker, when last looked at */
 	int failures;		/* in a row */
 	int row_limit;		/* less than batch_rows after running out of memory; 0: none */
-	int64 groups;		/* that the last batch touched */
+	int64 groups;		/* that the last batch wrote, inputs of aggregates included */
 	int64 retry_at_us;
 	int64 discover_at_us;
 	int64 first_message_us; /* when the batch began to grow */
