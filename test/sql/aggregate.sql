@@ -89,7 +89,7 @@ FROM (SELECT watch(format('%s(%s)', proname,
       FROM pg_aggregate JOIN pg_proc p ON p.oid = aggfnoid
       WHERE aggkind = 'n' AND pronamespace = 'pg_catalog'::regnamespace
         AND proname !~ 'object_agg' -- they take no NULL for a key: see inputs.sql
-        AND NOT (oidvectortypes(proargtypes) = 'bytea' AND proname IN ('min', 'max'))
+        AND NOT (oidvectortypes(proargtypes) IN ('bytea', 'record') AND proname IN ('min', 'max')) -- from 18 on; no column can be a record
       ORDER BY p.oid) w;
 
 -- FILTER, expressions over aggregates, several in one view
@@ -181,7 +181,6 @@ SELECT ok(count(DISTINCT call) > 100, 'a row more in the table would be noticed'
 
 SELECT is(count(*), 7::bigint, 'seven groups: 0 to 3, NULL, 77 and 78') FROM watched_0;
 
--- What was refused PostgreSQL has, but for other rows than these
-SELECT is_empty($$SELECT * FROM refused WHERE call !~ '^m..\(ROW'$$, 'every other aggregate has its view');
+SELECT is_empty('TABLE refused', 'every aggregate has its view');
 
 DROP SCHEMA aggregates CASCADE;
