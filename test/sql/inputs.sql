@@ -166,6 +166,16 @@ CREATE TABLE before AS SELECT ctid AS place, i1 AS x FROM :names;
 INSERT INTO cases VALUES ('2026-03-01', 'a', 1.0), ('2026-03-01', 'b', 1.0);
 SELECT set_eq('SELECT ctid AS place, i1 FROM ' || :'names', 'TABLE before', 'a distinct input that was there is not written');
 
+-- Estimates: that each input is there once, or so
+CREATE FUNCTION cost(query text) RETURNS numeric LANGUAGE plpgsql AS $$
+DECLARE plan json;
+BEGIN
+	EXECUTE 'EXPLAIN (FORMAT json) ' || query INTO plan;
+	RETURN plan -> 0 -> 'Plan' ->> 'Total Cost';
+END
+$$;
+SELECT cmp_ok(cost('SELECT line FROM tumbling'), '<', current_setting('jit_above_cost')::numeric, 'small views are not compiled each time that they are read');
+
 -- Sizes, privileges, and the end
 SELECT results_eq($$SELECT inputs_size > 8192, state_size > 8192 FROM streamx.stat_views WHERE view = 'tumbling'::regclass$$, 'SELECT true, true', 'sizes are shown');
 CREATE ROLE inputs_reader;
