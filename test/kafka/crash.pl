@@ -31,6 +31,9 @@ CREATE VIEW sessions WITH (streamx.continuous) AS
 	SELECT session(event_time, '1 minute') AS w, item, count(*) AS n, sum(700 / (amount % 70)) AS parts FROM orders GROUP BY 1, 2;
 CREATE VIEW kept_sessions WITH (streamx.continuous, streamx.allowed_lateness = '10 minutes', streamx.retention = '2 hours') AS
 	SELECT session(event_time, '2 minutes') AS w, item, count(*) AS n, sum(amount) AS total FROM orders WHERE amount % 5 > 1 GROUP BY 1, 2;
+CREATE VIEW inputs WITH (streamx.continuous) AS SELECT count(DISTINCT amount) AS n, count(DISTINCT item) AS items FROM orders;
+CREATE VIEW session_inputs WITH (streamx.continuous) AS
+	SELECT session(event_time, '1 minute') AS w, item, array_agg(amount) AS amounts, count(DISTINCT amount % 7) AS remainders FROM orders GROUP BY 1, 2;
 END
 
 # Each message has an amount of its own; every fiftieth is bad, every seventieth fails in two views, every eleventh is late.
@@ -74,7 +77,10 @@ sub everything_counts
 	shows($node, 'SELECT count(*) FROM streamx.dead_letters WHERE view IS NULL', $bad, "$title: each bad message is a dead letter once");
 	shows($node, "SELECT count(*), count(DISTINCT (\"partition\", \"offset\")) FROM streamx.dead_letters WHERE view = 'sessions'::regclass", "$failing|$failing", "$title: and each failing one of the view");
 	shows($node, "SELECT (SELECT sum(n) FROM sessions) + (SELECT count(*) FROM streamx.late_rows WHERE view = 'sessions'::regclass)", $good - $failing, "$title: each other one is in a session, or late");
-	verified($node, $_) for qw(revenue running hops steps sessions kept_sessions);
+	shows($node, 'SELECT n, items FROM inputs', "$good|7", "$title: each distinct input counts once");
+	shows($node, "SELECT (SELECT sum(cardinality(amounts)) FROM session_inputs) + (SELECT count(*) FROM streamx.late_rows WHERE view = 'session_inputs'::regclass)",
+		$good, "$title: each input is in a session, or late");
+	verified($node, $_) for qw(revenue running hops steps sessions kept_sessions inputs session_inputs);
 }
 
 # After kill -9 the old processes hold the data directory for a moment.
@@ -129,7 +135,7 @@ for my $mode (qw(immediate fast))
 }
 
 shows($node, q{SELECT string_agg(view::text, ' ' ORDER BY view::text) FROM streamx.views v WHERE 20 < (SELECT count(*) FROM streamx.late_rows l WHERE l.view = v.view)},
-	'hops kept_sessions revenue sessions steps', 'many rows were late');
+	'hops kept_sessions revenue session_inputs sessions steps', 'many rows were late');
 shows($node, 'SELECT count(*) FROM streamx_internal.removal WHERE removed_through > \'2024-05-01 04:00Z\'', '2', 'and windows were removed');
 # Batches of several rows and several batches: or nothing was in the middle
 shows($node, 'SELECT batches > 20 FROM streamx.stat_workers', 't', 'there were many batches');
