@@ -12,15 +12,17 @@ from decimal import Decimal
 import psycopg2
 import psycopg2.extensions
 
-import query
+import aggregates
 import reference
-from query import STREAM
+from query import NEEDED, STREAM
 
 DATABASE = 'streamx_model'
 
+PREPARED_EVERY = 2  # views: one is read by the plan of the first time
+
 # Everything comes as text, exactly as the server writes it
-TEXT = psycopg2.extensions.new_type(
-	(16, 20, 21, 23, 25, 700, 701, 1082, 1114, 1184, 1700, 3908, 3910), 'TEXT', lambda text, _: text)
+TEXT = psycopg2.extensions.new_type((16, 20, 21, 23, 25, 114, 700, 701, 1007, 1009, 1016, 1082, 1114,
+	1184, 1231, 1700, 3802, 3908, 3910), 'TEXT', lambda text, _: text)
 
 
 class Difference(Exception):
@@ -51,6 +53,10 @@ def instant(text):
 windows = {}
 
 
+def elements(text):
+	return [None if element == 'NULL' else Decimal(element) for element in text[1:-1].split(',')]
+
+
 def window(text):
 	if text not in windows:
 		if not text.startswith('['):
@@ -67,7 +73,9 @@ def window(text):
 PARSERS = {
 	'text': str,
 	'number': Decimal,
-	'average': lambda text: query.rounded(Decimal(text)),
+	'numbers': lambda text: aggregates.numbers(elements(text)),
+	'equal_numbers': lambda text: aggregates.equal_numbers(elements(text)),
+	'average': lambda text: aggregates.rounded(Decimal(text)),
 	'time': instant,
 	'window': window,
 }
@@ -109,13 +117,31 @@ class Engine:
 		self.execute(f'CREATE DATABASE {DATABASE}')
 		self.reconnect()
 		self.execute('CREATE EXTENSION streamx')
+		self.execute('; '.join(NEEDED.values()))
+		self.can_retain_inputs = self.has_view_option('retain_inputs')
 
 	def connect(self, database=DATABASE):
 		self.connection = psycopg2.connect(dbname=database)
 		self.connection.autocommit = True
 		psycopg2.extensions.register_type(TEXT, self.connection)
 		self.cursor = self.connection.cursor()
-		self.execute("SET timezone = 'UTC'; SET client_min_messages = error; SET statement_timeout = '60s'")
+		self.prepared = set()
+		# compiling would take longer than running what is compiled
+		self.execute("SET timezone = 'UTC'; SET client_min_messages = error; SET statement_timeout = '60s'; SET jit = off")
+
+	def has_view_option(self, name):
+		try:
+			self.execute(f"""BEGIN; CREATE FOREIGN TABLE {STREAM} (n int) SERVER streamx;
+				CREATE VIEW v WITH (streamx.continuous, streamx.{name}) AS SELECT count(DISTINCT n) FROM {STREAM}""")
+			return True
+		except psycopg2.Error:
+			return False
+		finally:
+			self.execute('ROLLBACK')
+
+	def forget_plans(self):
+		self.execute('DEALLOCATE ALL')
+		self.prepared = set()
 
 	def reconnect(self):
 		self.connection.close()
@@ -149,6 +175,7 @@ class Engine:
 		"""Returns the reference's reader, if there is one for the whole history; raises Difference."""
 		number = None
 		try:
+			self.forget_plans()
 			player = history.player(self)
 			for number, step in enumerate(history.steps):
 				player.follow(number, step)
@@ -168,10 +195,18 @@ class Engine:
 	def check(self, reader, step):
 		for name, view in reader.views.items():
 			types = view.query.types()
-			found = [parsed(types, row) for row in self.rows(f'SELECT * FROM {name}')]
+			found = [parsed(types, row) for row in self.read(name)]
 			compare(f'view {name}', types, view.result(), found, step, name)
 		self.check_late(reader, step)
 		self.check_watermark(reader, step)
+
+	def read(self, name):
+		if int(name[1:]) % PREPARED_EVERY:
+			return self.rows(f'SELECT * FROM {name}')
+		if name not in self.prepared:
+			self.execute(f'PREPARE {name} AS SELECT * FROM {name}')
+			self.prepared.add(name)
+		return self.rows(f'EXECUTE {name}')
 
 	def check_late(self, reader, step):
 		types = ('text', 'number', 'number', 'time', 'time', 'time', 'text')

@@ -9,7 +9,8 @@ from decimal import Decimal
 
 import reference
 from history import History
-from query import AGGREGATES, CONDITIONS, GROUP_CONDITIONS, KEYS, Query
+from aggregates import COUNTS, INPUTS, LABELS, ORDERED, RANK_OF_KEY, STATES, filtered
+from query import CONDITIONS, GROUP_CONDITIONS, INPUT_CONDITIONS, JOINS, KEYS, LABEL, Query
 from reference import DAY, HOUR, Length, Row
 from topic import Topic
 
@@ -63,9 +64,10 @@ CALENDAR_SIZES = {
 
 
 class Generator:
-	def __init__(self, random, kinds):
+	def __init__(self, random, kinds, can_retain_inputs):
 		self.random = random
 		self.kinds = kinds
+		self.can_retain_inputs = can_retain_inputs
 		self.time_type = 'timestamptz'
 		self.zone = None
 		if 'calendar' in kinds and (len(kinds) < 3 or random.random() < 0.25):
@@ -80,6 +82,7 @@ class Generator:
 		self.delay = self.pick([(5, 0), (1, 1), (2, self.unit // 2), (2, self.unit), (1, 3 * self.unit)])
 		self.latest = self.start
 		self.times = [self.start]
+		self.made = []
 
 	def be_calendar(self):
 		self.unit = self.random.choice([6 * HOUR, DAY, 12 * DAY])
@@ -148,13 +151,42 @@ class Generator:
 			window = self.window(kind)
 		length = window.get('gap') or reference.about(window.get('size', Length(us=self.unit)))
 		lateness = self.lateness(length) if window else 0
-		keys = self.pick([(2, 0), (4, 1), (2, 2)])
-		return Query(kind, self.random.sample(AGGREGATES, self.random.randint(1, 4)),
-			self.random.sample(KEYS[:2] if keys == 2 else KEYS, keys),
+		join = self.random.choice(JOINS) if self.chance(0.15) else None
+		keys = self.keys(join)
+		return Query(kind, self.aggregates(keys, join), keys, join=join,
 			condition=self.random.choice(CONDITIONS) if self.chance(0.3) else None,
-			group_condition=self.random.choice(GROUP_CONDITIONS) if self.chance(0.15) else None,
+			group_condition=self.group_condition(), retains_inputs=self.chance(0.4) and self.can_retain_inputs,
 			lateness=lateness, is_window_first=self.chance(0.8), time_type=self.time_type,
 			retention=self.retention(lateness, window) if window and self.chance(0.15) else None, **window)
+
+	def keys(self, join):
+		count = self.pick([(2, 0), (4, 1), (2, 2)])
+		if join and count and self.chance(0.4):
+			return [LABEL] + KEYS[:count - 1]
+		return self.random.sample(KEYS[:2] if count == 2 else KEYS, count)
+
+	def group_condition(self):
+		return self.pick([(80, None), (10, self.random.choice(GROUP_CONDITIONS)),
+			(7, self.random.choice(INPUT_CONDITIONS))])
+
+	def aggregates(self, keys, join):
+		"""States alone, as before there was anything else, or all kinds."""
+		if self.chance(0.35):
+			return self.random.sample(STATES, self.random.randint(1, 4))
+		kinds = [(2, STATES), (3, ORDERED), (2, COUNTS), (6, INPUTS)] + [(4, LABELS)] * (join is not None)
+		found = []
+		for _ in range(self.random.randint(1, 3)):
+			found += self.variants(self.random.choice(self.pick(kinds)))
+		if any(key.sql == 'g' for key in keys) and self.chance(0.3):
+			found.append(RANK_OF_KEY)
+		return found
+
+	def variants(self, aggregate):
+		"""It, perhaps with a FILTER, or several that share what they are computed from."""
+		if not aggregate.is_call or self.chance(0.5):
+			return [aggregate]
+		some = [filtered(aggregate, condition) for condition in self.random.sample(CONDITIONS, 2)]
+		return self.pick([(2, some[:1]), (1, [aggregate, some[0]]), (1, some), (1, [some[0], aggregate, some[1]])])
 
 	def lateness(self, length):
 		return self.pick([(6, 0), (1, 1), (2, self.unit), (1, length), (1, length + 1),
@@ -242,19 +274,23 @@ class Generator:
 
 	def row(self):
 		random = self.random
+		if self.made and self.chance(0.1):
+			return random.choice(self.made[-6:])  # once more
 		at = self.time()
 		if self.time_type == 'date':
 			at = DAY * (at // DAY)
 		self.times.append(at)
 		self.latest = max(self.latest, at)
-		return Row(at, self.pick([(1, None), (4, 'a'), (2, 'b'), (1, 'ü')]),
+		row = Row(at, self.pick([(1, None), (4, 'a'), (2, 'b'), (1, 'ü')]),
 			self.pick([(1, None), (3, 1), (2, 2)]),
-			self.pick([(1, None), (6, random.randint(-5, 20))]),
-			self.pick([(1, None), (2, Decimal(random.choice(['1', '1.0', '1.00', '-0.5', '0']))),
-				(4, Decimal(random.randint(-9999, 99999)).scaleb(-random.randint(0, 3)))]))
+			self.pick([(1, None), (4, random.randint(0, 3)), (3, random.randint(-5, 20))]),
+			self.pick([(1, None), (4, Decimal(random.choice(['1', '1.0', '1.00', '2', '-0.5', '0']))),
+				(3, Decimal(random.randint(-9999, 99999)).scaleb(-random.randint(0, 3)))]))
+		self.made.append(row)
+		return row
 
 	def time(self):
-		return self.pick([(5, self.next_time), (2, self.edge), (2, self.near_row), (2, self.sealing),
+		return self.pick([(5, self.next_time), (1, self.recent), (2, self.edge), (2, self.near_row), (2, self.sealing),
 			(2, self.old), (1, self.near_watermark)])()
 
 	def next_time(self):

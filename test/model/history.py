@@ -13,7 +13,7 @@ it.
 import io
 
 import reference
-from query import STREAM, interval, literal, timestamp
+from query import NEEDED, STREAM, interval, literal, timestamp
 from reference import Length
 
 
@@ -57,6 +57,8 @@ class History:
 			options.append(f'streamx.allowed_lateness = {interval(Length(us=query.lateness))}')
 		if query.retention is not None:
 			options.append(f'streamx.retention = {interval(Length(us=query.retention))}')
+		if query.retains_inputs:
+			options.append('streamx.retain_inputs')
 		if not is_from_start:
 			options.append("streamx.start = 'latest'")
 		return f"CREATE VIEW {name} WITH ({', '.join(options)}) AS\n\t{query.select(STREAM)}"
@@ -84,7 +86,9 @@ class History:
 
 	def script(self, last_step=None):
 		"""All of it, for psql, up to a step."""
-		lines = [self.stream_sql()] + [self.view_sql(name) for name in self.created_at_once()]
+		views = {name: self.view_sql(name) for name in self.views}
+		lines = [sql for name, sql in NEEDED.items() if any(name in view for view in views.values())]
+		lines += [self.stream_sql()] + [views[name] for name in self.created_at_once()]
 		text = "SET timezone = 'UTC';\n" + ''.join(line + ';\n' for line in lines)
 		for step in self.steps[:None if last_step is None else last_step + 1]:
 			text += self.step_sql(step) + ';\n'

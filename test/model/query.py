@@ -5,18 +5,27 @@ group's rows, that follows SQL's rules about NULL.
 """
 
 from collections import namedtuple
-from decimal import Decimal
-from fractions import Fraction
 
 import reference
-from reference import Length
+from aggregates import Condition, arranged, distinct, percentile, present, total
+from reference import Length, Taken
 
 STREAM = 'events'
-AVERAGE_DIGITS = 12
+
+# The table that some join: labels of numbers, one twice
+LABELS = [(0, 'z'), (0, 'z'), (1, 'x'), (1, 'y'), (2, 'x'), (3, None)]
+
+# What views need besides the stream, by its name: that table, and an aggregate that has no combine function
+NEEDED = {
+	'labels': 'CREATE TABLE labels (number, label) AS VALUES ' + ', '.join(
+		f"({number}, {'NULL' if label is None else repr(label)})" for number, label in LABELS),
+	'trail': """CREATE FUNCTION trail_step(text, int) RETURNS text IMMUTABLE
+	RETURN coalesce($1 || '>', '') || coalesce($2::text, '-');
+CREATE AGGREGATE trail(int) (SFUNC = trail_step, STYPE = text)""",
+}
 
 Key = namedtuple('Key', 'sql type of')
-Condition = namedtuple('Condition', 'sql holds')
-Aggregate = namedtuple('Aggregate', 'sql type of')
+Join = namedtuple('Join', 'sql labels')
 
 KEYS = [
 	Key('k', 'text', lambda row: row.k),
@@ -25,6 +34,7 @@ KEYS = [
 	Key('g % 2', 'number', lambda row: None if row.g is None else row.g % 2),
 	Key("coalesce(k, '')", 'text', lambda row: row.k or ''),
 ]
+LABEL = Key('label', 'text', lambda row: row.label)
 
 CONDITIONS = [
 	Condition('n > 3', lambda row: row.n is not None and row.n > 3),
@@ -35,55 +45,31 @@ CONDITIONS = [
 ]
 
 
-def present(rows, column):
-	return [value for value in (getattr(row, column) for row in rows) if value is not None]
-
-
-def total(values):
-	return sum(values) if values else None
-
-
-def average(values):
-	return rounded(sum(Fraction(value) for value in values) / len(values)) if values else None
-
-
-def rounded(value):
-	"""A fraction, or a number that PostgreSQL rounded later than this, to AVERAGE_DIGITS."""
-	scaled = round(Fraction(value) * 10**AVERAGE_DIGITS)
-	return Decimal(scaled).scaleb(-AVERAGE_DIGITS)
-
-
-def least(values):
-	return min(values) if values else None
-
-
-def greatest(values):
-	return max(values) if values else None
-
-
-AGGREGATES = [
-	Aggregate('count(*)', 'number', len),
-	Aggregate('count(n)', 'number', lambda rows: len(present(rows, 'n'))),
-	Aggregate('sum(n)', 'number', lambda rows: total(present(rows, 'n'))),
-	Aggregate('sum(amount)', 'number', lambda rows: total(present(rows, 'amount'))),
-	Aggregate('avg(amount)', 'average', lambda rows: average(present(rows, 'amount'))),
-	Aggregate('avg(n)', 'average', lambda rows: average(present(rows, 'n'))),
-	Aggregate('min(at)', 'time', lambda rows: least(present(rows, 'at'))),
-	Aggregate('max(at)', 'time', lambda rows: greatest(present(rows, 'at'))),
-	Aggregate('min(k)', 'text', lambda rows: least(present(rows, 'k'))),
-	Aggregate('max(n)', 'number', lambda rows: greatest(present(rows, 'n'))),
-	Aggregate('sum(n) FILTER (WHERE n % 2 = 0)', 'number',
-		lambda rows: total([n for n in present(rows, 'n') if n % 2 == 0])),
-	Aggregate("count(*) FILTER (WHERE k = 'a')", 'number',
-		lambda rows: len([row for row in rows if row.k == 'a'])),
-	Aggregate('coalesce(sum(n), 0) + 2 * count(*)', 'number',
-		lambda rows: (total(present(rows, 'n')) or 0) + 2 * len(rows)),
-]
-
 GROUP_CONDITIONS = [
 	Condition('count(*) > 1', lambda rows: len(rows) > 1),
 	Condition('sum(n) >= 4', lambda rows: (total(present(rows, 'n')) or 0) >= 4
 		and bool(present(rows, 'n'))),
+]
+# Over aggregates that are kept by their inputs
+INPUT_CONDITIONS = [
+	Condition('count(DISTINCT n) > 1', lambda rows: len(distinct(rows, 'n')) > 1),
+	Condition('(array_agg(n))[1] > 1', lambda rows: (next(iter(arranged(rows, 'n')), None) or 0) > 1),
+	Condition('percentile_disc(0.5) WITHIN GROUP (ORDER BY n) < 3',
+		lambda rows: bool(present(rows, 'n')) and percentile(rows, 'n', 0.5) < 3),
+	Condition("count(DISTINCT n) FILTER (WHERE k = 'a') = 1",
+		lambda rows: len(distinct([row for row in rows if row.k == 'a'], 'n')) == 1),
+]
+
+
+def labels(number):
+	return [label for found, label in LABELS if found == number]
+
+
+JOINS = [
+	Join('JOIN labels ON number = g', lambda row: labels(row.g)),
+	Join('JOIN labels ON number = n', lambda row: labels(row.n)),
+	Join('LEFT JOIN labels ON number = g', lambda row: labels(row.g) or [None]),
+	Join('LEFT JOIN labels ON number = n', lambda row: labels(row.n) or [None]),
 ]
 
 # Longest first: how lengths of pure time are written
@@ -123,7 +109,7 @@ class Query:
 
 	def __init__(self, kind, aggregates, keys=(), condition=None, group_condition=None,
 			size=None, step=None, origin=None, zone=None, gap=None, lateness=0, retention=None,
-			is_window_first=True, time_type='timestamptz'):
+			is_window_first=True, time_type='timestamptz', join=None, retains_inputs=False):
 		self.kind = kind
 		self.aggregates = aggregates
 		self.keys = keys
@@ -138,6 +124,8 @@ class Query:
 		self.retention = retention
 		self.is_window_first = is_window_first
 		self.time_type = time_type
+		self.join = join
+		self.retains_inputs = retains_inputs
 		self.is_single = kind == 'global' and not keys
 		self.windows = None
 		if kind in ('tumble', 'hop', 'cumulate'):
@@ -145,8 +133,11 @@ class Query:
 
 	# ---- what it means ----
 
-	def takes(self, row):
-		return self.condition is None or self.condition.holds(row)
+	def rows(self, partition, offset, row):
+		"""What FROM and WHERE make of a row of the stream."""
+		labels = self.join.labels(row) if self.join else [None]
+		rows = [Taken(*row, label, partition, offset) for label in labels]
+		return [row for row in rows if self.condition is None or self.condition.holds(row)]
 
 	def key(self, row):
 		return tuple(key.of(row) for key in self.keys)
@@ -163,7 +154,7 @@ class Query:
 	# ---- SQL ----
 
 	def types(self):
-		"""Of the view's columns: text, number, average, time or window."""
+		"""Of the view's columns: names of engine.PARSERS."""
 		keys = [key.type for key in self.keys]
 		window = [] if self.kind == 'global' else ['window']
 		groups = window + keys if self.is_window_first else keys + window
@@ -187,6 +178,8 @@ class Query:
 		columns = groups + [f'{aggregate.sql} AS a{i}'
 			for i, aggregate in enumerate(self.aggregates, 1)]
 		text = f"SELECT {', '.join(columns)}\n\tFROM {stream}"
+		if self.join:
+			text += f' {self.join.sql}'
 		if self.condition:
 			text += f' WHERE {self.condition.sql}'
 		if groups:

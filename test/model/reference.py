@@ -25,6 +25,9 @@ Length = namedtuple('Length', 'months days us', defaults=(0, 0, 0))
 # A row of the stream; its event time is at.
 Row = namedtuple('Row', 'at k g n amount')
 
+# A row that a view takes of it: with the label of a table that it joins, and where it came from.
+Taken = namedtuple('Taken', Row._fields + ('label', 'partition', 'offset'))
+
 # What a view refused of a row.
 Late = namedtuple('Late', 'partition offset at watermark refused_through counted')
 
@@ -177,12 +180,12 @@ def sessions(times, gap):
 
 
 class View:
-	"""One view's answer.  Its query says which rows it takes, their keys and windows,
-	and what it makes of the rows of a group: see query.py."""
+	"""One view's answer.  Its query says what rows it takes of each of the stream's, their
+	keys and windows, and what it makes of the rows of a group: see query.py."""
 
 	def __init__(self, query):
 		self.query = query
-		self.accepted = []
+		self.accepted = []  # (Taken, window)
 		self.late = []
 		self.removed_through = None
 		self.shown = None
@@ -197,45 +200,52 @@ class View:
 
 	def take(self, batch, watermark):
 		"""A micro-batch: (partition, offset, row) of each row, and the watermark before it."""
-		rows = [entry for entry in batch if self.query.takes(entry[2])]
-		if rows:
+		taken = [rows for rows in (self.query.rows(*entry) for entry in batch) if rows]
+		if taken:
 			self.shown = None
 		if self.query.kind == 'session':
-			self.take_sessions(rows, watermark)
+			self.take_sessions(taken, watermark)
 		else:
-			for entry in rows:
-				self.take_row(*entry, watermark)
+			for rows in taken:
+				self.take_rows(rows, watermark)
 
-	def take_row(self, partition, offset, row, watermark):
-		"""Each window judges for itself (rule 12)."""
+	def take_rows(self, rows, watermark):
+		"""What is made of one row of the stream: each window judges for itself (rule 12)."""
 		if self.query.kind == 'global':
-			self.accepted.append((row, None))
+			self.accept(rows)
 			return
 		refused = []
 		counted = False
-		for window in self.query.windows.holding(row.at):
+		for window in self.query.windows.holding(rows[0].at):
 			if watermark is not None and window[1] + self.query.lateness <= watermark:
 				refused.append(window[1])
 			else:
-				self.accepted.append((row, window))
+				self.accept(rows, window)
 				counted = True
 		if refused:
-			self.late.append(Late(partition, offset, row.at, watermark, max(refused), counted))
+			self.refuse(rows, watermark, max(refused), counted)
 
-	def take_sessions(self, rows, watermark):
+	def accept(self, rows, window=None):
+		self.accepted.extend((row, window) for row in rows)
+
+	def refuse(self, rows, watermark, refused_through, counted):
+		row = rows[0]
+		self.late.append(Late(row.partition, row.offset, row.at, watermark, refused_through, counted))
+
+	def take_sessions(self, taken, watermark):
 		"""Rows on time first, then those too old by themselves, one by one (rule 14)."""
 		gap, lateness = self.query.gap, self.query.lateness
 		too_old = []
-		for partition, offset, row in rows:
-			if watermark is not None and row.at + gap + lateness <= watermark:
-				too_old.append((row.at, partition, offset, row))
+		for rows in taken:
+			if watermark is not None and rows[0].at + gap + lateness <= watermark:
+				too_old.append(rows)
 			else:
-				self.accepted.append((row, None))
-		for at, partition, offset, row in sorted(too_old, key=lambda entry: entry[:3]):
-			if self.session_refuses(row, watermark):
-				self.late.append(Late(partition, offset, at, watermark, at + gap, False))
+				self.accept(rows)
+		for rows in sorted(too_old, key=lambda rows: (rows[0].at, rows[0].partition, rows[0].offset)):
+			if any(self.session_refuses(row, watermark) for row in rows):
+				self.refuse(rows, watermark, rows[0].at + gap, False)
 			else:
-				self.accepted.append((row, None))
+				self.accept(rows)
 
 	def session_refuses(self, row, watermark):
 		gap, lateness = self.query.gap, self.query.lateness
