@@ -41,6 +41,7 @@
 #include "funcapi.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
+#include "port/pg_bswap.h"
 #include "nodes/makefuncs.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
@@ -88,6 +89,7 @@ typedef struct Entry
 	const Counter *counter;
 	const char *bytes;
 	int length;
+	uint64 prefix; /* of bytes, to be compared first */
 } Entry;
 
 static void check_frequencies(SxSketchReader *reader);
@@ -583,19 +585,36 @@ read_frequencies(Datum sketch, MemoryContext context)
 	return read_contents(&reader, context);
 }
 
-static int
-compare_entries(const void *left, const void *right)
+static inline int
+compare_entries(const Entry *a, const Entry *b)
 {
-	const Entry *a = left;
-	const Entry *b = right;
 	int difference;
 
 	if (a->counter->count != b->counter->count)
 		return a->counter->count > b->counter->count ? -1 : 1;
 	if (a->counter->error != b->counter->error)
 		return a->counter->error < b->counter->error ? -1 : 1;
+	if (a->prefix != b->prefix)
+		return a->prefix < b->prefix ? -1 : 1;
 	difference = memcmp(a->bytes, b->bytes, Min(a->length, b->length));
 	return difference != 0 ? difference : a->length - b->length;
+}
+
+#define ST_SORT sort_entries
+#define ST_ELEMENT_TYPE Entry
+#define ST_COMPARE(a, b) compare_entries(a, b)
+#define ST_SCOPE static
+#define ST_DEFINE
+#include "lib/sort_template.h"
+
+/* The first bytes as memcmp compares them; zeros where there are none, which memcmp then decides. */
+static uint64
+prefix_of(const char *bytes, int length)
+{
+	uint64 prefix = 0;
+
+	memcpy(&prefix, bytes, Min(length, (int) sizeof(prefix)));
+	return pg_ntoh64(prefix);
 }
 
 static void
@@ -613,6 +632,7 @@ send_values(const Frequencies *frequencies, Entry *entries, int nentries)
 
 		entries[i].bytes = VARDATA(bytes);
 		entries[i].length = VARSIZE(bytes) - VARHDRSZ;
+		entries[i].prefix = prefix_of(entries[i].bytes, entries[i].length);
 	}
 }
 
@@ -635,7 +655,7 @@ list_entries(const Frequencies *frequencies, int *nentries, int64 *offset)
 		sx_datum_wire_end(client);
 	}
 	PG_END_TRY();
-	qsort(entries, *nentries, sizeof(Entry), compare_entries);
+	sort_entries(entries, *nentries);
 	return entries;
 }
 
