@@ -542,6 +542,7 @@ sx_consumer_drop(SxConsumer *consumer)
 	release(consumer);
 	sx_source_release(consumer->source, consumer->held, consumer->nheld);
 	consumer->nheld = 0;
+	consumer->held_bytes = 0;
 	for (int i = 0; i < count; i++)
 	{
 		SxPartition *partition = sx_reader_partition(consumer->reader, partitions[i].partition);

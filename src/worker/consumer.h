@@ -45,6 +45,7 @@ typedef struct SxConsumer
 	SxMessage *held;
 	int nheld;
 	int held_size;
+	size_t held_bytes; /* of keys and payloads */
 	int64 *limits; /* by partition as in reader: no messages from here on; NULL: no limits */
 
 	/* private to consumer.c */

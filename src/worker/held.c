@@ -8,9 +8,15 @@
 #include "catalog/reader.h"
 #include "worker/held.h"
 
-/* So many messages may wait behind the limits; if there are more, the limits are given up for once. */
 #define MOST_HELD 100000
 #define HELD_AT_FIRST 1024
+
+/* Whether too much waits behind the limits: then they are given up for once. */
+static bool
+is_full(const SxConsumer *consumer)
+{
+	return consumer->nheld >= MOST_HELD || consumer->held_bytes >= (size_t) consumer->queue_bytes;
+}
 
 void
 sx_consumer_limit(SxConsumer *consumer, const SxConsumer *other)
@@ -20,7 +26,7 @@ sx_consumer_limit(SxConsumer *consumer, const SxConsumer *other)
 	if (consumer->limits)
 		pfree(consumer->limits);
 	consumer->limits = NULL;
-	if (other == NULL || consumer->nheld >= MOST_HELD)
+	if (other == NULL || is_full(consumer))
 		return;
 	consumer->limits =
 		MemoryContextAlloc(consumer->context, sizeof(int64) * Max(reader->npartitions, 1));
@@ -61,6 +67,7 @@ hold(SxConsumer *consumer, const SxMessage *message)
 										: MemoryContextAlloc(consumer->context, size);
 	}
 	consumer->held[consumer->nheld++] = *message;
+	consumer->held_bytes += message->payload_length + message->key_length;
 }
 
 /*
@@ -95,6 +102,7 @@ sx_held_take(SxConsumer *consumer, int max_rows)
 	int count = consumer->nheld;
 
 	consumer->nheld = 0;
+	consumer->held_bytes = 0;
 	sort_out(consumer, consumer->held, count, max_rows);
 }
 
@@ -146,5 +154,5 @@ sx_held_stop(SxConsumer *consumer)
 bool
 sx_held_is_enough(const SxConsumer *consumer)
 {
-	return consumer->nheld >= MOST_HELD || is_at_limits(consumer);
+	return is_full(consumer) || is_at_limits(consumer);
 }
