@@ -21,6 +21,7 @@
 #include "worker/worker.h"
 
 #define RETRY_US USECS_PER_SEC
+#define NEAR_ROWS 20000
 
 /* Of a join: the reader that goes, and the one that stays. */
 typedef struct Pair
@@ -37,7 +38,17 @@ is_well(const SxTask *task)
 		   task->row_limit == 0;
 }
 
-/* The oldest reader of the same topic that is at work; NULL: there is none. */
+/*
+ * Whether a reader has little left to read.  One that still catches up is not waited
+ * for: a view that starts with the latest messages is not to stand still meanwhile.
+ */
+static bool
+is_near_end(const SxTask *task)
+{
+	return sx_consumer_lag(task->consumer) <= NEAR_ROWS;
+}
+
+/* The oldest reader of the same topic that is at work, near the end; NULL: there is none. */
 static SxTask *
 find_older(List *tasks, const SxTask *task)
 {
@@ -50,7 +61,7 @@ find_older(List *tasks, const SxTask *task)
 	{
 		SxTask *other = lfirst(lc);
 
-		if (other->reader < task->reader && is_well(other) &&
+		if (other->reader < task->reader && is_well(other) && is_near_end(other) &&
 			(oldest == NULL || other->reader < oldest->reader) &&
 			strcmp(other->consumer->reader->topic, task->consumer->reader->topic) == 0)
 			oldest = other;

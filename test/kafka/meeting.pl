@@ -6,7 +6,7 @@ use warnings;
 use StreamX;
 use Test::More;
 
-my $broker = StreamX::Broker->new(orders => 4, quiet => 2);
+my $broker = StreamX::Broker->new(orders => 4, long => 1);
 my $node = streamx_node('meeting', broker => $broker, settings => [ 'streamx.max_restart_backoff = 300ms' ]);
 my $sent = 0;
 
@@ -93,6 +93,22 @@ under_load('SELECT count(DISTINCT reader) FROM streamx.view_streams', '1', 'and 
 caught_up($node, 'orders');
 verified($node, $_) for qw(first joined);
 
+# One that starts now does not wait for one that has much to read
+$broker->produce('long', 0, map { qq({"n": $_}) } 1 .. 150000);
+$node->append_conf('postgresql.conf', 'streamx.batch_rows = 2');
+$node->reload;
+$node->safe_psql('postgres', q{CREATE FOREIGN TABLE long (n int) SERVER kafka OPTIONS (topic 'long');
+	CREATE VIEW long_all WITH (streamx.continuous) AS SELECT count(*) FROM long});
+eventually($node, 'SELECT count > 0 FROM long_all', 't', 'one view reads');
+$node->safe_psql('postgres', q{CREATE VIEW long_new WITH (streamx.continuous, streamx.start = 'latest') AS SELECT count(*) FROM long});
+eventually($node, q{SELECT count(*) > 0 FROM streamx.progress JOIN streamx.view_streams USING (reader) WHERE view = 'long_new'::regclass}, 't', 'the other has its positions');
+$broker->produce('long', 0, '{"n": 0}');
+eventually($node, 'SELECT new.count = 1 AND whole.count < 100000 FROM long_new new, long_all whole', 't', 'the other is up to date long before');
+$node->append_conf('postgresql.conf', 'streamx.batch_rows = 1000000');
+$node->reload;
+under_load(q{SELECT count(DISTINCT reader) FROM streamx.view_streams WHERE stream = 'long'::regclass}, '1', 'they join in the end');
+verified($node, $_) for qw(long_all long_new);
+
 # Crashes between here and there lose nothing
 for my $round (1 .. 3)
 {
@@ -102,10 +118,10 @@ for my $round (1 .. 3)
 	$node->stop('immediate') if $round == 3;
 	$node->start if $round == 3;
 }
-under_load('SELECT count(DISTINCT reader) FROM streamx.view_streams', '1', 'all of them join in the end');
+under_load(q{SELECT count(DISTINCT reader) FROM streamx.view_streams WHERE stream = 'orders'::regclass}, '1', 'all of them join in the end');
 caught_up($node, 'orders');
 verified($node, $_) for qw(first third again_1 again_2 again_3);
-is($node->safe_psql('postgres', 'SELECT count(*) FROM streamx.readers'), '1', 'no reader is left over');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM streamx.readers'), '2', 'no reader is left over');
 
 $node->stop;
 $broker->stop;
