@@ -45,7 +45,10 @@ is_well(const SxTask *task)
 static bool
 is_near_end(const SxTask *task)
 {
-	return sx_consumer_lag(task->consumer) <= NEAR_ROWS;
+	int64 lag = sx_consumer_lag(task->consumer);
+
+	/* 0 may mean that it is not known */
+	return lag > 0 ? lag <= NEAR_ROWS : sx_consumer_is_at_end(task->consumer);
 }
 
 /* The oldest reader of the same topic that is at work, near the end; NULL: there is none. */
