@@ -13,6 +13,8 @@ package StreamX;
 use strict;
 use warnings;
 
+use Errno;
+
 use Exporter 'import';
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -165,9 +167,13 @@ sub produce_lines
 	my ($self, $topic, $options, @lines) = @_;
 	my @command = ("$tests/kafka/produce", '--bootstrap', $self->{address}, '--topic', $topic, @$options);
 
-	open(my $producer, '|-', @command) or die "produce: $!";
+	my $pid = open(my $producer, '|-', @command) or die "produce: $!";
+
 	print $producer "$_\n" for @lines;
-	close($producer) or die "could not produce to $topic";
+	return if close($producer);
+	# a signal may come while it waits
+	die "could not produce to $topic: $! $?" unless $!{EINTR};
+	die "could not produce to $topic: $?" if waitpid($pid, 0) == $pid && $? != 0;
 }
 
 # Only the mock can do this: a command such as 'down all' or 'error Fetch _TRANSPORT 3', see test/kafka/broker.c.
