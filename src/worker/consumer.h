@@ -46,7 +46,7 @@ typedef struct SxConsumer
 	int nheld;
 	int held_size;
 	size_t held_bytes; /* of keys and payloads */
-	int64 *limits; /* by partition as in reader: no messages from here on; NULL: no limits */
+	int64 *limits;	   /* by partition as in reader: no messages from here on; NULL: no limits */
 
 	/* private to consumer.c */
 	MemoryContext reader_context; /* of stream, reader, batch */
