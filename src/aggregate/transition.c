@@ -124,6 +124,19 @@ sx_aggregate_open_aggref(const Aggref *aggref, Oid check_as, MemoryContext conte
 	return aggregate;
 }
 
+SxAggregate **
+sx_aggregate_open_list(List *aggrefs, Oid check_as, MemoryContext context)
+{
+	SxAggregate **aggregates =
+		MemoryContextAlloc(context, Max(list_length(aggrefs), 1) * sizeof(SxAggregate *));
+	ListCell *lc;
+
+	foreach (lc, aggrefs)
+		aggregates[foreach_current_index(lc)] =
+			sx_aggregate_open_aggref(lfirst_node(Aggref, lc), check_as, context);
+	return aggregates;
+}
+
 Oid
 sx_aggregate_stored_type(const SxAggregate *aggregate)
 {

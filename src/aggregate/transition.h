@@ -45,6 +45,9 @@ extern SxAggregate *sx_aggregate_open(Oid aggfnoid, const Oid *argtypes, int nar
 extern SxAggregate *
 sx_aggregate_open_aggref(const Aggref *aggref, Oid check_as, MemoryContext context);
 
+/* Those of a list of Aggrefs, in order, as above. */
+extern SxAggregate **sx_aggregate_open_list(List *aggrefs, Oid check_as, MemoryContext context);
+
 extern Oid sx_aggregate_stored_type(const SxAggregate *aggregate);
 extern Oid sx_aggregate_result_type(const SxAggregate *aggregate);
 

@@ -68,8 +68,6 @@ DestReceiver *
 sx_merge_receiver(const SxView *view, int64 from_window)
 {
 	MergeReceiver *merge = palloc0(sizeof(MergeReceiver));
-	ListCell *lc;
-	int i = 0;
 
 	merge->dest.receiveSlot = merge_row;
 	merge->dest.rStartup = merge_startup;
@@ -84,10 +82,7 @@ sx_merge_receiver(const SxView *view, int64 from_window)
 	merge->naggregates = view->naggregates;
 	merge->values = palloc((merge->nkeys + merge->naggregates) * sizeof(Datum));
 	merge->isnull = palloc((merge->nkeys + merge->naggregates) * sizeof(bool));
-	merge->aggregates = palloc(merge->naggregates * sizeof(SxAggregate *));
-	foreach (lc, view->aggregates)
-		merge->aggregates[i++] =
-			sx_aggregate_open_aggref(lfirst(lc), view->owner, CurrentMemoryContext);
+	merge->aggregates = sx_aggregate_open_list(view->aggregates, view->owner, CurrentMemoryContext);
 	merge->row_context =
 		AllocSetContextCreate(CurrentMemoryContext, "streamx merge row", ALLOCSET_DEFAULT_SIZES);
 	merge->state = sx_state_open(view);

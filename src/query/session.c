@@ -175,8 +175,6 @@ static SessionReceiver *
 create_receiver(const SxView *view)
 {
 	SessionReceiver *receiver = palloc0(sizeof(SessionReceiver));
-	ListCell *lc;
-	int i = 0;
 
 	Assert(view->window.kind == SX_WINDOW_SESSION);
 	receiver->dest.receiveSlot = session_row;
@@ -192,11 +190,9 @@ create_receiver(const SxView *view)
 	receiver->ncolumns = receiver->nleading + view->naggregates;
 	receiver->values = palloc0(receiver->ncolumns * sizeof(Datum));
 	receiver->isnull = palloc0(receiver->ncolumns * sizeof(bool));
-	receiver->aggregates = palloc(view->naggregates * sizeof(SxAggregate *));
-	foreach (lc, view->aggregates)
-		receiver->aggregates[i++] =
-			sx_aggregate_open_aggref(lfirst(lc), view->owner, CurrentMemoryContext);
-	for (i = 0; i < lengthof(receiver->memory); i++)
+	receiver->aggregates =
+		sx_aggregate_open_list(view->aggregates, view->owner, CurrentMemoryContext);
+	for (int i = 0; i < lengthof(receiver->memory); i++)
 		receiver->memory[i] =
 			AllocSetContextCreate(CurrentMemoryContext, "streamx session", ALLOCSET_DEFAULT_SIZES);
 	receiver->state = sx_state_open(view);
