@@ -34,37 +34,68 @@ are_same(const List *left, const List *right)
 	return list_length(left) == list_length(right) && list_difference(left, right) == NIL;
 }
 
-void
-sx_input_set_add(SxDefinition *definition, const Aggref *aggref)
+/* Its number, or -1. */
+static int
+find_set(const SxDefinition *definition, const List *inputs)
 {
-	List *inputs = sx_input_set_inputs(aggref);
-	SxInputSet *set = NULL;
-	SxMultiplicity *multiplicity = NULL;
 	ListCell *lc;
 
 	foreach (lc, definition->input_sets)
 	{
-		if (are_same(((SxInputSet *) lfirst(lc))->inputs, inputs))
-			set = lfirst(lc);
+		if (are_same(((const SxInputSet *) lfirst(lc))->inputs, inputs))
+			return foreach_current_index(lc);
 	}
-	if (set == NULL)
-	{
-		set = palloc0(sizeof(SxInputSet));
-		set->inputs = inputs;
-		definition->input_sets = lappend(definition->input_sets, set);
-	}
+	return -1;
+}
+
+static int
+find_multiplicity(const SxInputSet *set, const Expr *filter)
+{
+	ListCell *lc;
+
 	foreach (lc, set->multiplicities)
 	{
-		if (equal(((SxMultiplicity *) lfirst(lc))->filter, aggref->aggfilter))
-			multiplicity = lfirst(lc);
+		if (equal(((const SxMultiplicity *) lfirst(lc))->filter, filter))
+			return foreach_current_index(lc);
 	}
-	if (multiplicity == NULL)
-	{
-		multiplicity = palloc0(sizeof(SxMultiplicity));
-		multiplicity->filter = aggref->aggfilter;
-		multiplicity->is_distinct = true;
-		set->multiplicities = lappend(set->multiplicities, multiplicity);
-	}
+	return -1;
+}
+
+static SxInputSet *
+get_set(SxDefinition *definition, List *inputs)
+{
+	int number = find_set(definition, inputs);
+	SxInputSet *set;
+
+	if (number >= 0)
+		return list_nth(definition->input_sets, number);
+	set = palloc0(sizeof(SxInputSet));
+	set->inputs = inputs;
+	definition->input_sets = lappend(definition->input_sets, set);
+	return set;
+}
+
+static SxMultiplicity *
+get_multiplicity(SxInputSet *set, Expr *filter)
+{
+	int number = find_multiplicity(set, filter);
+	SxMultiplicity *multiplicity;
+
+	if (number >= 0)
+		return list_nth(set->multiplicities, number);
+	multiplicity = palloc0(sizeof(SxMultiplicity));
+	multiplicity->filter = filter;
+	multiplicity->is_distinct = true;
+	set->multiplicities = lappend(set->multiplicities, multiplicity);
+	return multiplicity;
+}
+
+void
+sx_input_set_add(SxDefinition *definition, const Aggref *aggref)
+{
+	SxInputSet *set = get_set(definition, sx_input_set_inputs(aggref));
+	SxMultiplicity *multiplicity = get_multiplicity(set, aggref->aggfilter);
+
 	multiplicity->is_distinct &= aggref->aggdistinct != NIL;
 	if (sx_input_set_counts(definition, aggref))
 		multiplicity->is_counted = true;
@@ -76,28 +107,16 @@ bool
 sx_input_set_find(const SxDefinition *definition, const Aggref *aggref, int *set, int *multiplicity)
 {
 	const char *why;
-	List *inputs;
-	ListCell *lc;
-	ListCell *lm;
 
 	if (!sx_input_set_takes(aggref, &why))
 		return false;
-	inputs = sx_input_set_inputs(aggref);
-	foreach (lc, definition->input_sets)
-	{
-		const SxInputSet *candidate = lfirst(lc);
-
-		if (!are_same(candidate->inputs, inputs))
-			continue;
-		foreach (lm, candidate->multiplicities)
-		{
-			*set = foreach_current_index(lc);
-			*multiplicity = foreach_current_index(lm);
-			if (equal(((SxMultiplicity *) lfirst(lm))->filter, aggref->aggfilter))
-				return true;
-		}
-	}
-	elog(ERROR, "aggregate is not among the view's input sets");
+	*set = find_set(definition, sx_input_set_inputs(aggref));
+	*multiplicity =
+		*set < 0 ? -1
+				 : find_multiplicity(list_nth(definition->input_sets, *set), aggref->aggfilter);
+	if (*multiplicity < 0)
+		elog(ERROR, "aggregate is not among the view's input sets");
+	return true;
 }
 
 bool
