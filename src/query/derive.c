@@ -302,27 +302,32 @@ sx_derive_delta(const SxDefinition *definition)
 
 /* ---- inputs ---- */
 
+static Expr *
+bigint(int64 number)
+{
+	return (Expr *) makeConst(INT8OID, -1, InvalidOid, 8, Int64GetDatum(number), false,
+							  FLOAT8PASSBYVAL);
+}
+
 /* How many rows that pass the filter: a count, or of a single row 1 or 0. */
 static Expr *
 multiplicity(const SxMultiplicity *multiplicity, bool is_grouped)
 {
-	CaseWhen *when = makeNode(CaseWhen);
-	CaseExpr *one_or_none = makeNode(CaseExpr);
-	Expr *one =
-		(Expr *) makeConst(INT8OID, -1, InvalidOid, 8, Int64GetDatum(1), false, FLOAT8PASSBYVAL);
-	Expr *none =
-		(Expr *) makeConst(INT8OID, -1, InvalidOid, 8, Int64GetDatum(0), false, FLOAT8PASSBYVAL);
+	CaseWhen *when;
+	CaseExpr *one_or_none;
 
 	if (is_grouped)
 		return (Expr *) sx_count_rows(multiplicity->filter);
 	if (multiplicity->filter == NULL)
-		return one;
+		return bigint(1);
+	when = makeNode(CaseWhen);
 	when->expr = copyObject(multiplicity->filter);
-	when->result = one;
+	when->result = bigint(1);
 	when->location = -1;
+	one_or_none = makeNode(CaseExpr);
 	one_or_none->casetype = INT8OID;
 	one_or_none->args = list_make1(when);
-	one_or_none->defresult = none;
+	one_or_none->defresult = bigint(0);
 	one_or_none->location = -1;
 	return (Expr *) one_or_none;
 }
