@@ -28,6 +28,7 @@
 #include "catalog/spi.h"
 #include "query/apply.h"
 #include "query/attach.h"
+#include "query/sql.h"
 #include "query/retention.h"
 #include "query/view.h"
 
@@ -189,8 +190,7 @@ log_position(const SxStream *stream, Oid log, const char *start, int64 end)
 							   Int32GetDatum(-1));
 	statement = psprintf(
 		"SELECT coalesce(min(\"offset\"), " INT64_FORMAT ") FROM %s WHERE recorded_at >= %s", end,
-		quote_qualified_identifier(get_namespace_name(get_rel_namespace(log)), get_rel_name(log)),
-		quote_literal_cstr(timestamptz_to_str(DatumGetTimestampTz(time))));
+		sx_sql_name(log), quote_literal_cstr(timestamptz_to_str(DatumGetTimestampTz(time))));
 	sx_spi_begin(&spi);
 	sx_spi_run(statement);
 	offset =
@@ -212,11 +212,10 @@ catch_up(Oid view, const SxStream *stream, Oid log, int32 reader_id, int64 first
 	SxApplyCounts counts = {0};
 	Portal portal;
 	SxSpi spi;
-	char *statement = psprintf(
-		"SELECT \"offset\", \"row\" FROM %s WHERE \"offset\" >= " INT64_FORMAT
-		" AND \"offset\" < " INT64_FORMAT " ORDER BY \"offset\"",
-		quote_qualified_identifier(get_namespace_name(get_rel_namespace(log)), get_rel_name(log)),
-		first, end);
+	char *statement =
+		psprintf("SELECT \"offset\", \"row\" FROM %s WHERE \"offset\" >= " INT64_FORMAT
+				 " AND \"offset\" < " INT64_FORMAT " ORDER BY \"offset\"",
+				 sx_sql_name(log), first, end);
 
 	reader->views = list_make1_oid(view);
 	reader->watermark = DT_NOBEGIN;

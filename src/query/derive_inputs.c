@@ -16,11 +16,11 @@
 #include "parser/analyze.h"
 #include "parser/parser.h"
 #include "rewrite/rewriteManip.h"
-#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
 #include "query/derive.h"
 #include "query/input_set.h"
+#include "query/sql.h"
 
 /* The relation of inputs in the subquery's range table. */
 #define INPUTS_RTI 1
@@ -87,10 +87,7 @@ select_inputs(const FromInputs *context, int multiplicity)
 	Query *query;
 
 	initStringInfo(&sql);
-	appendStringInfo(
-		&sql, "SELECT 1 FROM %s AS i",
-		quote_qualified_identifier(get_namespace_name(get_rel_namespace(context->table)),
-								   get_rel_name(context->table)));
+	appendStringInfo(&sql, "SELECT 1 FROM %s AS i", sx_sql_name(context->table));
 	if (!chosen->is_distinct)
 		appendStringInfo(&sql, ", streamx.times(1, i.%s)", column);
 	appendStringInfoString(&sql, " WHERE i.input_group OPERATOR(pg_catalog.=) ANY ($1)");

@@ -36,6 +36,7 @@
 #include "query/derive.h"
 #include "query/expression.h"
 #include "query/input_set.h"
+#include "query/sql.h"
 
 typedef struct VisibleContext
 {
@@ -253,10 +254,8 @@ static SubLink *
 removed_through(Oid state, Oid type)
 {
 	char *sql = psprintf("SELECT removed_through%s FROM streamx_internal.removal"
-						 " WHERE state OPERATOR(pg_catalog.=) '%s.%s'::pg_catalog.regclass",
-						 type == TIMESTAMPOID ? " AT TIME ZONE 'UTC'" : "",
-						 quote_identifier(get_namespace_name(get_rel_namespace(state))),
-						 quote_identifier(get_rel_name(state)));
+						 " WHERE state OPERATOR(pg_catalog.=) '%s'::pg_catalog.regclass",
+						 type == TIMESTAMPOID ? " AT TIME ZONE 'UTC'" : "", sx_sql_name(state));
 	SubLink *link = makeNode(SubLink);
 
 	link->subLinkType = EXPR_SUBLINK;

@@ -12,8 +12,6 @@
 #include "nodes/nodeFuncs.h"
 #include "parser/parse_relation.h"
 #include "parser/parsetree.h"
-#include "utils/builtins.h"
-#include "utils/lsyscache.h"
 
 #include "query/family.h"
 #include "query/run.h"
@@ -138,16 +136,11 @@ find_column(RangeTblEntry *rte, const TargetEntry *wanted)
 	return added->resno;
 }
 
-/* Where columns of the other subqueries are now. */
-typedef struct Moves
-{
-	AttrNumber **columns; /* by relation and column */
-} Moves;
-
+/* context: where columns are now, by relation and column. */
 static Node *
 move_columns(Node *node, void *context)
 {
-	Moves *moves = context;
+	AttrNumber **columns = context;
 
 	if (node == NULL)
 		return NULL;
@@ -155,7 +148,7 @@ move_columns(Node *node, void *context)
 	{
 		Var *var = copyObject((Var *) node);
 
-		var->varattno = moves->columns[var->varno][var->varattno];
+		var->varattno = columns[var->varno][var->varattno];
 		var->varno = 1;
 		var->varattnosyn = var->varattno;
 		var->varnosyn = 1;
@@ -169,7 +162,7 @@ sx_family_merge(Query *query)
 {
 	int nrelations = list_length(query->rtable);
 	RangeTblEntry *first = linitial(query->rtable);
-	Moves moves = {palloc((nrelations + 1) * sizeof(AttrNumber *))};
+	AttrNumber **moved = palloc((nrelations + 1) * sizeof(AttrNumber *));
 	ListCell *lc;
 
 	if (list_length(query->jointree->fromlist) < 2)
@@ -191,9 +184,9 @@ sx_family_merge(Query *query)
 			if (!entry->resjunk)
 				columns[entry->resno] = find_column(first, entry);
 		}
-		moves.columns[i] = columns;
+		moved[i] = columns;
 	}
-	query->targetList = (List *) move_columns((Node *) query->targetList, &moves);
+	query->targetList = (List *) move_columns((Node *) query->targetList, moved);
 	query->jointree->fromlist = list_make1(linitial(query->jointree->fromlist));
 	query->rtable = list_make1(first);
 }
@@ -213,9 +206,7 @@ select_deltas(List *views)
 		const char *comma = foreach_current_index(lc) > 0 ? ", " : "";
 
 		appendStringInfo(&columns, "%sd%d.*", comma, foreach_current_index(lc));
-		appendStringInfo(&relations, "%s%s AS d%d", comma,
-						 quote_qualified_identifier(get_namespace_name(get_rel_namespace(delta)),
-													get_rel_name(delta)),
+		appendStringInfo(&relations, "%s%s AS d%d", comma, sx_sql_name(delta),
 						 foreach_current_index(lc));
 	}
 	return psprintf("SELECT %s FROM %s", columns.data, relations.data);

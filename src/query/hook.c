@@ -42,6 +42,7 @@
 #include "query/hook.h"
 #include "query/partial.h"
 #include "query/run.h"
+#include "query/sql.h"
 #include "query/view.h"
 
 static planner_hook_type next_planner = NULL;
@@ -267,8 +268,7 @@ check_event_time(Oid relid, int before)
 static void
 follow_rename(Oid relid, const char *old_name, const char *new_name)
 {
-	const char *stream = quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
-													get_rel_name(relid));
+	const char *stream = sx_sql_name(relid);
 	ForeignTable *table = GetForeignTable(relid);
 	const char *event_time = sx_option_get(table->options, "event_time");
 	SxSpi spi;

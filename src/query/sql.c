@@ -10,14 +10,19 @@
 #include "query/sql.h"
 
 char *
-sx_sql_select_all(Oid relid)
+sx_sql_name(Oid relid)
 {
 	char *name = get_rel_name(relid);
 
 	if (name == NULL)
 		elog(ERROR, "cache lookup failed for relation %u", relid);
-	return psprintf("SELECT * FROM %s",
-					quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), name));
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), name);
+}
+
+char *
+sx_sql_select_all(Oid relid)
+{
+	return psprintf("SELECT * FROM %s", sx_sql_name(relid));
 }
 
 char *

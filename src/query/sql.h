@@ -7,7 +7,10 @@
 
 #include "compat.h"
 
-/* "SELECT * FROM schema.relation", quoted; palloc'd. */
+/* schema.relation, quoted; palloc'd.  An ERROR if it is gone. */
+extern char *sx_sql_name(Oid relid);
+
+/* "SELECT * FROM schema.relation"; palloc'd. */
 extern char *sx_sql_select_all(Oid relid);
 
 /* The same, but only where a column equals parameter $1. */
