@@ -8,18 +8,17 @@
 #include "compat.h"
 
 #include "access/genam.h"
-#include "access/htup_details.h"
 #include "access/relscan.h"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
-#include "catalog/pg_am.h"
 #include "catalog/pg_type_d.h"
 #include "miscadmin.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+#include "query/index.h"
 #include "query/input_group.h"
 
 /* The column of the group's number. */
@@ -41,7 +40,6 @@ struct SxInputGroups
 };
 
 static void open_table(SxInputGroups *groups, InputTable *inputs, Oid relid);
-static Relation open_group_index(Relation table);
 static int64 delete_from(SxInputGroups *groups, InputTable *inputs, int64 group, int64 limit);
 
 SxInputGroups *
@@ -63,32 +61,14 @@ static void
 open_table(SxInputGroups *groups, InputTable *inputs, Oid relid)
 {
 	inputs->table = table_open(relid, RowExclusiveLock);
-	inputs->index = open_group_index(inputs->table);
+	inputs->index = sx_index_open(inputs->table, GROUP_ATTNUM, false);
+	if (inputs->index == NULL)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("table \"%s\" has no index on its input groups",
+							   RelationGetRelationName(inputs->table)),
+						errhint("Drop the view and create it again.")));
 	inputs->slot = table_slot_create(inputs->table, NULL);
 	inputs->scan = sx_index_beginscan(inputs->table, inputs->index, groups->snapshot, 1);
-}
-
-/* Found by its shape: REINDEX CONCURRENTLY replaces it. */
-static Relation
-open_group_index(Relation table)
-{
-	ListCell *lc;
-
-	foreach (lc, RelationGetIndexList(table))
-	{
-		Relation index = index_open(lfirst_oid(lc), RowExclusiveLock);
-		Form_pg_index form = index->rd_index;
-
-		if (form->indisvalid && form->indkey.values[0] == GROUP_ATTNUM &&
-			index->rd_rel->relam == BTREE_AM_OID &&
-			heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL))
-			return index;
-		index_close(index, NoLock);
-	}
-	ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
-					errmsg("table \"%s\" has no index on its input groups",
-						   RelationGetRelationName(table)),
-					errhint("Drop the view and create it again.")));
 }
 
 int64

@@ -21,7 +21,6 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
-#include "catalog/pg_am.h"
 #include "catalog/pg_type.h"
 #include "common/int.h"
 #include "executor/spi.h"
@@ -32,6 +31,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "query/index.h"
 #include "query/input_group.h"
 #include "query/pass.h"
 
@@ -55,7 +55,6 @@ static void delete_remaining(SxPassStep *step);
 static void delete_inputs(SxPassStep *step, const int64 *groups, int ngroups);
 static void remember(SxPass *pass, const int64 *groups, int ngroups);
 static bool go_through_table(SxPassStep *step, const SxPassKind *kind, void *context);
-static Relation open_slice_index(Relation table, AttrNumber slice_start, bool is_partial);
 static void begin_scan(SxPassStep *step);
 static bool go_through(SxPassStep *step, const SxPassKind *kind, void *context);
 static void take_row(SxPassStep *step, const SxPassKind *kind, void *context);
@@ -241,7 +240,7 @@ go_through_table(SxPassStep *step, const SxPassKind *kind, void *context)
 
 	CommandCounterIncrement(); /* what the batch merged may be what is to go */
 	step->table = table_open(step->view->state, RowExclusiveLock);
-	step->index = open_slice_index(step->table, step->slice_start, kind->is_partial);
+	step->index = sx_index_open(step->table, step->slice_start, kind->is_partial);
 	if (step->index)
 	{
 		step->snapshot = RegisterSnapshot(GetLatestSnapshot());
@@ -255,26 +254,6 @@ go_through_table(SxPassStep *step, const SxPassKind *kind, void *context)
 	}
 	table_close(step->table, NoLock);
 	return is_done;
-}
-
-/* A B-tree that begins with slice_start, found by its shape: REINDEX CONCURRENTLY replaces it. */
-static Relation
-open_slice_index(Relation table, AttrNumber slice_start, bool is_partial)
-{
-	ListCell *lc;
-
-	foreach (lc, RelationGetIndexList(table))
-	{
-		Relation index = index_open(lfirst_oid(lc), RowExclusiveLock);
-		Form_pg_index form = index->rd_index;
-
-		if (form->indisvalid && form->indkey.values[0] == slice_start &&
-			index->rd_rel->relam == BTREE_AM_OID &&
-			heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL) != is_partial)
-			return index;
-		index_close(index, NoLock);
-	}
-	return NULL;
 }
 
 static void
