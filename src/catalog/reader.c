@@ -33,6 +33,7 @@ static SxReader *read_reader(int32 id, uint64 nrows, MemoryContext context);
 static void read_partition(SxReader *reader, HeapTuple tuple, TupleDesc tupdesc);
 static List *oid_array_to_list(Datum array);
 static int64 time_or_none(HeapTuple tuple, TupleDesc tupdesc, int column);
+static int64 int8_or(HeapTuple tuple, TupleDesc tupdesc, int column, int64 otherwise);
 static int find_slot(const SxReader *reader, int32 partition);
 static bool must_save(const SxReader *reader, const SxPartition *partition);
 static uint64 move_one(const SxReader *reader, const SxPartition *partition);
@@ -86,7 +87,8 @@ sx_reader_load(int32 id)
 	static const char *const statement =
 		"SELECT r.stream, r.topic, r.paused, "
 		"ARRAY(SELECT v.view::pg_catalog.oid FROM streamx.view_streams AS v WHERE v.reader = $1), "
-		"p.\"partition\", p.start_offset, p.next_offset, p.event_time, p.watermark "
+		"p.\"partition\", p.start_offset, p.next_offset, p.event_time, p.watermark, "
+		"p.last_offset, p.fingerprint, r.cluster "
 		"FROM streamx.readers AS r "
 		"LEFT JOIN streamx.progress AS p ON p.reader = r.reader AND p.topic = r.topic "
 		"WHERE r.reader = $1";
@@ -120,6 +122,19 @@ sx_reader_create(Oid stream, const char *topic)
 	id = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 	sx_spi_end(&spi);
 	return id;
+}
+
+void
+sx_reader_save_cluster(const SxReader *reader, const char *cluster)
+{
+	static const Oid types[] = {INT4OID, TEXTOID};
+	Datum values[] = {Int32GetDatum(reader->id), CStringGetTextDatum(cluster)};
+	SxSpi spi;
+
+	sx_spi_begin(&spi);
+	sx_spi_execute("UPDATE streamx.readers SET cluster = $2 WHERE reader = $1", 2, types, values,
+				   NULL, false);
+	sx_spi_end(&spi);
 }
 
 SxPartition *
@@ -157,6 +172,7 @@ sx_reader_add_partition(SxReader *reader, int32 partition, int64 start_offset)
 						   .stored_offset = start_offset,
 						   .next_offset = start_offset,
 						   .event_time = DT_NOBEGIN,
+						   .last_offset = -1,
 						   .is_new = true};
 	return added;
 }
@@ -166,19 +182,24 @@ sx_progress_save(SxReader *reader)
 {
 	static const char *const update =
 		"UPDATE streamx.progress AS p SET next_offset = n.next_offset, "
-		"event_time = GREATEST(p.event_time, n.event_time), watermark = GREATEST(p.watermark, $7) "
+		"event_time = GREATEST(p.event_time, n.event_time), watermark = GREATEST(p.watermark, $7), "
+		"last_offset = NULLIF(n.last_offset, -1), "
+		"fingerprint = CASE WHEN n.last_offset >= 0 THEN n.fingerprint END "
 		"FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4), "
-		"pg_catalog.unnest($5), pg_catalog.unnest($6)) "
-		"AS n (\"partition\", stored_offset, next_offset, event_time) "
+		"pg_catalog.unnest($5), pg_catalog.unnest($6), pg_catalog.unnest($8), "
+		"pg_catalog.unnest($9)) "
+		"AS n (\"partition\", stored_offset, next_offset, event_time, last_offset, fingerprint) "
 		"WHERE p.reader = $1 AND p.topic = $2 AND p.\"partition\" = n.\"partition\" "
 		"AND p.next_offset = n.stored_offset";
 	static const char *const insert =
 		"INSERT INTO streamx.progress (reader, topic, \"partition\", start_offset, next_offset, "
-		"event_time, watermark) "
-		"SELECT $1, $2, n.\"partition\", n.start_offset, n.next_offset, n.event_time, $7 "
+		"event_time, watermark, last_offset, fingerprint) "
+		"SELECT $1, $2, n.\"partition\", n.start_offset, n.next_offset, n.event_time, $7, "
+		"NULLIF(n.last_offset, -1), CASE WHEN n.last_offset >= 0 THEN n.fingerprint END "
 		"FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4), "
-		"pg_catalog.unnest($5), pg_catalog.unnest($6)) "
-		"AS n (\"partition\", start_offset, next_offset, event_time) "
+		"pg_catalog.unnest($5), pg_catalog.unnest($6), pg_catalog.unnest($8), "
+		"pg_catalog.unnest($9)) "
+		"AS n (\"partition\", start_offset, next_offset, event_time, last_offset, fingerprint) "
 		"ON CONFLICT (reader, topic, \"partition\") DO NOTHING";
 	SxPartition **moved = palloc(reader->npartitions * sizeof(SxPartition *));
 	SxPartition **added = palloc(reader->npartitions * sizeof(SxPartition *));
@@ -243,6 +264,7 @@ read_reader(int32 id, uint64 nrows, MemoryContext context)
 	reader->stream = DatumGetObjectId(SPI_getbinval(first, tupdesc, 1, &isnull));
 	reader->topic = TextDatumGetCString(SPI_getbinval(first, tupdesc, 2, &isnull));
 	reader->paused = DatumGetBool(SPI_getbinval(first, tupdesc, 3, &isnull));
+	reader->cluster = SPI_getvalue(first, tupdesc, 12);
 	reader->views = oid_array_to_list(SPI_getbinval(first, tupdesc, 4, &isnull));
 	reader->watermark = DT_NOBEGIN;
 	for (i = 0; i < nrows; i++)
@@ -266,6 +288,8 @@ read_partition(SxReader *reader, HeapTuple tuple, TupleDesc tupdesc)
 	partition->next_offset = DatumGetInt64(SPI_getbinval(tuple, tupdesc, 7, &isnull));
 	partition->stored_offset = partition->next_offset;
 	partition->event_time = time_or_none(tuple, tupdesc, 8);
+	partition->last_offset = int8_or(tuple, tupdesc, 10, -1);
+	partition->fingerprint = int8_or(tuple, tupdesc, 11, 0);
 	partition->is_new = false;
 	reader->watermark = Max(reader->watermark, time_or_none(tuple, tupdesc, 9));
 }
@@ -293,6 +317,15 @@ time_or_none(HeapTuple tuple, TupleDesc tupdesc, int column)
 	Datum value = SPI_getbinval(tuple, tupdesc, column, &isnull);
 
 	return isnull ? DT_NOBEGIN : DatumGetTimestampTz(value);
+}
+
+static int64
+int8_or(HeapTuple tuple, TupleDesc tupdesc, int column, int64 otherwise)
+{
+	bool isnull;
+	Datum value = SPI_getbinval(tuple, tupdesc, column, &isnull);
+
+	return isnull ? otherwise : DatumGetInt64(value);
 }
 
 /* Where a partition is, or where it should be inserted. */
@@ -327,29 +360,36 @@ must_save(const SxReader *reader, const SxPartition *partition)
 static uint64
 move_one(const SxReader *reader, const SxPartition *partition)
 {
-	static const Oid types[] = {INT4OID, TEXTOID,		 INT4OID,		INT8OID,
-								INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID};
+	static const Oid types[] = {INT4OID,		TEXTOID,		INT4OID, INT8OID, INT8OID,
+								TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, INT8OID};
 	Datum values[] = {Int32GetDatum(reader->id),
 					  CStringGetTextDatum(reader->topic),
 					  Int32GetDatum(partition->partition),
 					  Int64GetDatum(partition->stored_offset),
 					  Int64GetDatum(partition->next_offset),
 					  TimestampTzGetDatum(partition->event_time),
-					  TimestampTzGetDatum(reader->watermark)};
-	bool nulls[] = {false,
-					false,
-					false,
-					false,
-					false,
-					partition->event_time == DT_NOBEGIN,
-					reader->watermark == DT_NOBEGIN};
+					  TimestampTzGetDatum(reader->watermark),
+					  Int64GetDatum(partition->last_offset),
+					  Int64GetDatum(partition->fingerprint)};
+	bool nulls[lengthof(types)] = {false};
 
+	nulls[5] = partition->event_time == DT_NOBEGIN;
+	nulls[6] = reader->watermark == DT_NOBEGIN;
+	nulls[7] = nulls[8] = partition->last_offset < 0;
 	return sx_spi_execute("UPDATE streamx.progress AS p SET next_offset = $5, "
 						  "event_time = GREATEST(p.event_time, $6), "
-						  "watermark = GREATEST(p.watermark, $7) "
+						  "watermark = GREATEST(p.watermark, $7), "
+						  "last_offset = $8, fingerprint = $9 "
 						  "WHERE p.reader = $1 AND p.topic = $2 AND p.\"partition\" = $3 "
 						  "AND p.next_offset = $4",
-						  7, types, values, nulls, false);
+						  lengthof(types), types, values, nulls, false);
+}
+
+static Datum
+int8_array(Datum *elements, int count)
+{
+	return PointerGetDatum(
+		construct_array(elements, count, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }
 
 /*
@@ -360,17 +400,19 @@ static uint64
 save_many(const SxReader *reader, SxPartition *const *partitions, int count, const char *statement,
 		  bool is_new)
 {
-	static const Oid types[] = {INT4OID,	   TEXTOID,		 INT4ARRAYOID,
-								INT8ARRAYOID,  INT8ARRAYOID, TIMESTAMPTZARRAYOID,
-								TIMESTAMPTZOID};
+	static const Oid types[] = {INT4OID,		TEXTOID,	  INT4ARRAYOID,
+								INT8ARRAYOID,	INT8ARRAYOID, TIMESTAMPTZARRAYOID,
+								TIMESTAMPTZOID, INT8ARRAYOID, INT8ARRAYOID};
 	int lower_bound = 1;
 	Datum *number = palloc(count * sizeof(Datum));
 	Datum *from = palloc(count * sizeof(Datum));
 	Datum *to = palloc(count * sizeof(Datum));
+	Datum *last = palloc(count * sizeof(Datum));
+	Datum *fingerprint = palloc(count * sizeof(Datum));
 	Datum *event_time = palloc(count * sizeof(Datum));
 	bool *no_event_time = palloc(count * sizeof(bool));
-	Datum values[7];
-	bool nulls[7] = {false};
+	Datum values[lengthof(types)];
+	bool nulls[lengthof(types)] = {false};
 	int i;
 
 	for (i = 0; i < count; i++)
@@ -379,22 +421,24 @@ save_many(const SxReader *reader, SxPartition *const *partitions, int count, con
 		from[i] =
 			Int64GetDatum(is_new ? partitions[i]->start_offset : partitions[i]->stored_offset);
 		to[i] = Int64GetDatum(partitions[i]->next_offset);
+		last[i] = Int64GetDatum(partitions[i]->last_offset);
+		fingerprint[i] = Int64GetDatum(partitions[i]->fingerprint);
 		event_time[i] = TimestampTzGetDatum(partitions[i]->event_time);
 		no_event_time[i] = partitions[i]->event_time == DT_NOBEGIN;
 	}
 	values[0] = Int32GetDatum(reader->id);
 	values[1] = CStringGetTextDatum(reader->topic);
 	values[2] = PointerGetDatum(construct_array(number, count, INT4OID, 4, true, TYPALIGN_INT));
-	values[3] =
-		PointerGetDatum(construct_array(from, count, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
-	values[4] =
-		PointerGetDatum(construct_array(to, count, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	values[3] = int8_array(from, count);
+	values[4] = int8_array(to, count);
 	values[5] =
 		PointerGetDatum(construct_md_array(event_time, no_event_time, 1, &count, &lower_bound,
 										   TIMESTAMPTZOID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 	values[6] = TimestampTzGetDatum(reader->watermark);
 	nulls[6] = reader->watermark == DT_NOBEGIN;
-	return sx_spi_execute(statement, 7, types, values, nulls, false);
+	values[7] = int8_array(last, count);
+	values[8] = int8_array(fingerprint, count);
+	return sx_spi_execute(statement, lengthof(types), types, values, nulls, false);
 }
 
 static void

@@ -17,9 +17,11 @@ typedef struct SxPartition
 	int64 start_offset;	 /* where the reader began */
 	int64 stored_offset; /* next_offset as loaded: what compare-and-set compares with */
 	int64 next_offset;
-	int64 event_time; /* greatest event time accepted; DT_NOBEGIN: none */
-	bool is_new;	  /* no row in streamx.progress yet */
-	bool is_changed;  /* must be saved, even with the same offset */
+	int64 event_time;  /* greatest event time accepted; DT_NOBEGIN: none */
+	int64 last_offset; /* of the last message read; -1: none, or not to be asked for again */
+	int64 fingerprint; /* of that message, by which the log is known again */
+	bool is_new;	   /* no row in streamx.progress yet */
+	bool is_changed;   /* must be saved, even with the same offset */
 
 	/* not stored: */
 	bool at_end;	/* end of the log seen at next_offset */
@@ -29,8 +31,9 @@ typedef struct SxPartition
 typedef struct SxReader
 {
 	int32 id;
-	Oid stream;		   /* relid */
-	const char *topic; /* '' for streams fed by INSERT */
+	Oid stream;			 /* relid */
+	const char *topic;	 /* '' for streams fed by INSERT */
+	const char *cluster; /* Kafka's own name for the cluster that was read; NULL: not known */
 	bool paused;
 	int64 watermark;		/* TimestampTz; DT_NOBEGIN: none */
 	int64 stored_watermark; /* as loaded or last saved */
@@ -55,6 +58,9 @@ extern SxReader *sx_reader_load(int32 id);
 
 /* Make a reader row; returns its id. */
 extern int32 sx_reader_create(Oid stream, const char *topic);
+
+/* Store the cluster that is read. */
+extern void sx_reader_save_cluster(const SxReader *reader, const char *cluster);
 
 /*
  * Find a partition (NULL: not there), or add it with is_new set at

@@ -360,8 +360,8 @@ sx_attach_leave(Oid view, bool is_paused)
 						2, types, values, &found);
 	if (found)
 		return reader;
-	reader = query_int8("INSERT INTO streamx.readers (stream, topic, paused)"
-						" SELECT r.stream, r.topic, $2 FROM streamx.readers r"
+	reader = query_int8("INSERT INTO streamx.readers (stream, topic, paused, cluster)"
+						" SELECT r.stream, r.topic, $2, r.cluster FROM streamx.readers r"
 						" JOIN streamx.view_streams s USING (reader) WHERE s.view = $1"
 						" RETURNING reader::bigint",
 						2, types, values, &found);
@@ -370,9 +370,10 @@ sx_attach_leave(Oid view, bool is_paused)
 	values[1] = Int32GetDatum(reader);
 	stream = query_int8(
 		"WITH moved AS (INSERT INTO streamx.progress"
-		" (reader, topic, \"partition\", start_offset, next_offset, event_time, watermark)"
+		" (reader, topic, \"partition\", start_offset, next_offset, event_time, watermark,"
+		" last_offset, fingerprint)"
 		" SELECT $2, p.topic, p.\"partition\", p.start_offset, p.next_offset, p.event_time,"
-		" p.watermark FROM streamx.progress p JOIN streamx.view_streams s USING (reader)"
+		" p.watermark, p.last_offset, p.fingerprint FROM streamx.progress p JOIN streamx.view_streams s USING (reader)"
 		" WHERE s.view = $1)"
 		" UPDATE streamx.view_streams SET reader = $2 WHERE view = $1"
 		" RETURNING stream::oid::bigint",

@@ -13,11 +13,17 @@
  * handed out, or the offset that an end-of-partition event carries.  Whatever
  * librdkafka skips on its own (a message set it cannot read) is not accepted:
  * reading restarts at our position, and goes no further until it works.
+ *
+ * A topic that was deleted and made anew, or cut and written again, has other
+ * records at the same offsets.  So reading restarts one message early, at the
+ * last one that was read: if it is still there, it must be the same.  The same is
+ * done when something comes after a silence, in which a topic could be exchanged.
  */
 #include "compat.h"
 
 #include <unistd.h>
 
+#include "common/hashfn.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
@@ -29,6 +35,7 @@
 #define MAX_PARTITION_NUMBER 1000000
 #define MAX_CHUNK 1024		/* messages taken from the queue at once */
 #define RETRY_MS 1000		/* between attempts to go on at a lost position */
+#define SILENCE_MS 1000		/* at an end; then the last message is looked at again */
 #define GAP_TIMEOUT_MS 1500 /* twice fetch.wait.max.ms, and some */
 
 /*
@@ -153,15 +160,23 @@ grow_partitions(SxSource *source)
 	source->maxpartitions = size;
 }
 
-/* Start reading at next_offset.  Returns false, with the error noted, when that fails. */
+/*
+ * Start reading at next_offset, or at the last message, to look at it again.
+ * Returns false, with the error noted, when that fails.
+ */
 static bool
 start(SxSource *source, int at)
 {
 	SxHandle *handle = &source->handle;
 	SxSourcePartition *partition = &source->partitions[at];
+	Position *position = &source->positions[at];
+	int64 offset = partition->next_offset;
 
-	if (rd_kafka_consume_start_queue(handle->topic, partition->partition, partition->next_offset,
-									 handle->queue) == 0)
+	position->is_checking = position->last.offset >= 0;
+	if (position->is_checking)
+		offset = position->last.offset;
+	if (rd_kafka_consume_start_queue(handle->topic, partition->partition, offset, handle->queue) ==
+		0)
 		return true;
 	sx_handle_note(handle, rd_kafka_last_error(), NULL);
 	return false;
@@ -198,7 +213,14 @@ restart(SxSource *source, int at)
 void
 sx_source_add(SxSource *source, int32 partition, int64 offset)
 {
+	sx_source_resume(source, partition, offset, &(SxSourceMark){.offset = -1});
+}
+
+void
+sx_source_resume(SxSource *source, int32 partition, int64 offset, const SxSourceMark *last)
+{
 	SxSourcePartition *added;
+	Position *position;
 
 	if (partition < 0 || partition > MAX_PARTITION_NUMBER)
 		elog(ERROR, "invalid partition number: %d", partition);
@@ -211,7 +233,12 @@ sx_source_add(SxSource *source, int32 partition, int64 offset)
 
 	added = &source->partitions[source->npartitions];
 	memset(added, 0, sizeof(*added));
-	memset(&source->positions[source->npartitions], 0, sizeof(Position));
+	position = &source->positions[source->npartitions];
+	memset(position, 0, sizeof(Position));
+	position->last.offset = -1;
+	if (last->offset < offset)
+		position->last = *last;
+	position->handed = position->last.offset;
 	added->partition = partition;
 	added->next_offset = offset;
 	added->end_offset = -1;
@@ -219,7 +246,7 @@ sx_source_add(SxSource *source, int32 partition, int64 offset)
 	source->index[partition] = source->npartitions++;
 	if (!start(source, source->npartitions - 1))
 	{
-		source->positions[source->npartitions - 1].is_lost = true;
+		position->is_lost = true;
 		source->repair_ms = 1;
 	}
 }
@@ -229,15 +256,23 @@ sx_source_seek(SxSource *source, int32 partition, int64 offset)
 {
 	int at = sx_kafka_place(source, partition);
 	SxSourcePartition *moved;
+	Position *position;
 
 	if (at < 0)
 		elog(ERROR, "partition %d is not being read", partition);
 	moved = &source->partitions[at];
+	position = &source->positions[at];
+	/* behind a gap there may be another log */
+	if (moved->has_gap || position->last.offset >= offset)
+		position->last.offset = -1;
+	position->handed = position->last.offset;
+	position->is_other = false;
+	position->retry_ms = 0;
 	moved->next_offset = offset;
 	moved->at_end = false;
 	moved->has_gap = false;
+	moved->is_other_log = false;
 	moved->gap_low = -1;
-	source->positions[at].retry_ms = 0;
 	restart(source, at);
 }
 
@@ -261,18 +296,20 @@ take_end(SxSource *source, int at, int64 offset)
 	source->has_news |= offset > partition->next_offset || !partition->at_end;
 	partition->next_offset = offset;
 	partition->end_offset = offset;
+	if (!partition->at_end || source->positions[at].end_ms == 0)
+		source->positions[at].end_ms = sx_kafka_now_ms();
 	partition->at_end = true;
 }
 
-/* Errors after which librdkafka goes on by itself, exactly where it was. */
+/*
+ * Errors after which librdkafka goes on by itself, exactly where it was.  A topic that was
+ * not there for a while is not among them: what comes back may be another one.
+ */
 static bool
 keeps_position(rd_kafka_resp_err_t err)
 {
 	switch (err)
 	{
-		case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
-		case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
-		case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
 		case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
 		case RD_KAFKA_RESP_ERR__TRANSPORT:
 		case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
@@ -312,8 +349,8 @@ take_event(SxSource *source, const rd_kafka_message_t *event)
 }
 
 /*
- * Is the position out of range for good?  It need not be: the event may be an
- * old one, or we are to start at an end of the log that moved meanwhile.
+ * Is the position out of range for good?  It need not be: the event may be an old one, we are
+ * to start at an end of the log that moved meanwhile, or only the last message is gone.
  */
 static void
 check_gap(SxSource *source, int at)
@@ -329,9 +366,10 @@ check_gap(SxSource *source, int at)
 			RD_KAFKA_RESP_ERR_NO_ERROR)
 			return;
 		partition->end_offset = high;
-		if (partition->next_offset < low || partition->next_offset > high)
+		if (position->is_other || partition->next_offset < low || partition->next_offset > high)
 		{
 			partition->has_gap = true;
+			partition->is_other_log = position->is_other;
 			partition->gap_low = low;
 			partition->at_end = false;
 			position->is_lost = false;
@@ -339,6 +377,7 @@ check_gap(SxSource *source, int at)
 			return;
 		}
 	}
+	position->last.offset = -1;
 	restart(source, at);
 }
 
@@ -360,7 +399,7 @@ repair(SxSource *source)
 		if (position->retry_ms <= now)
 		{
 			position->retry_ms = now + RETRY_MS;
-			if (position->is_out_of_range)
+			if (position->is_out_of_range || position->is_other)
 				check_gap(source, i);
 			else
 				restart(source, i);
@@ -371,8 +410,8 @@ repair(SxSource *source)
 }
 
 /*
- * When all brokers are away, restart the partitions that are at their end: the
- * end is then told again, which is how we learn that a broker is back.
+ * When all brokers are away, restart the partitions.  At their end, the end is then told
+ * again, which is how we learn that a broker is back; and what comes back may be another log.
  */
 static void
 expect_sign_of_life(SxSource *source)
@@ -382,7 +421,7 @@ expect_sign_of_life(SxSource *source)
 	source->handle.went_down = false;
 	for (int i = 0; i < source->npartitions; i++)
 	{
-		if (source->partitions[i].at_end && !source->positions[i].is_lost)
+		if (!source->partitions[i].has_gap && !source->positions[i].is_lost)
 			restart(source, i);
 	}
 }
@@ -417,19 +456,27 @@ segment_with_room(SxSource *source)
 	return segment;
 }
 
-/* Hand out a message unless it is out of turn; returns whether it was. */
-static inline bool
-hand_out(SxSource *source, int at, rd_kafka_message_t **slot, SxMessage *message)
+int64
+sx_source_fingerprint(const SxMessage *message)
+{
+	uint64 hash = hash_bytes_extended((const unsigned char *) &message->timestamp_ms,
+									  sizeof(message->timestamp_ms), 0);
+
+	/* an empty key is not the same as none */
+	if (message->key)
+		hash = hash_bytes_extended((const unsigned char *) message->key, message->key_length,
+								   hash + 1);
+	if (message->payload)
+		hash = hash_bytes_extended((const unsigned char *) message->payload,
+								   message->payload_length, hash + 2);
+	return (int64) hash;
+}
+
+static void
+describe(SxMessage *message, rd_kafka_message_t **slot)
 {
 	rd_kafka_message_t *taken = *slot;
-	SxSourcePartition *partition = &source->partitions[at];
 	rd_kafka_timestamp_type_t type;
-
-	if (unlikely(taken->offset < partition->next_offset || source->positions[at].is_lost ||
-				 partition->has_gap))
-		return false;
-	partition->next_offset = taken->offset + 1;
-	partition->at_end = false;
 
 	message->payload = taken->payload;
 	message->payload_length = taken->len;
@@ -439,6 +486,88 @@ hand_out(SxSource *source, int at, rd_kafka_message_t **slot, SxMessage *message
 	message->offset = taken->offset;
 	message->timestamp_ms = rd_kafka_message_timestamp(taken, &type);
 	message->handle = slot;
+}
+
+/*
+ * A message that was read before: of the last one we know what it was.  Between that and
+ * next_offset there were none, if it was the last to be handed out.
+ */
+static void
+look_again(SxSource *source, int at, rd_kafka_message_t **slot)
+{
+	Position *position = &source->positions[at];
+	int64 offset = (*slot)->offset;
+	bool is_other = offset > position->last.offset && position->last.offset == position->handed;
+
+	if (offset == position->last.offset)
+	{
+		SxMessage message;
+
+		describe(&message, slot);
+		is_other = sx_source_fingerprint(&message) != position->last.fingerprint;
+		position->is_checking = is_other;
+	}
+	if (!is_other)
+		return;
+	position->is_other = true;
+	lose(source, at);
+}
+
+/* Read the last message again before anything else; what was fetched behind it comes again, too. */
+static void
+distrust(SxSource *source, int at)
+{
+	Position *position = &source->positions[at];
+
+	position->end_ms = 0;
+	position->retry_ms = 0;
+	lose(source, at);
+}
+
+/* Whether a message has come after such a silence that it may be another log's. */
+static bool
+was_silent(const SxSource *source, int at)
+{
+	const Position *position = &source->positions[at];
+
+	return position->end_ms > 0 && position->last.offset >= 0 &&
+		   sx_kafka_now_ms() > position->end_ms + SILENCE_MS;
+}
+
+void
+sx_source_distrust(SxSource *source)
+{
+	for (int i = 0; i < source->npartitions; i++)
+		if (!source->partitions[i].has_gap)
+			distrust(source, i);
+}
+
+/* Hand out a message unless it is out of turn; returns whether it was. */
+static inline bool
+hand_out(SxSource *source, int at, rd_kafka_message_t **slot, SxMessage *message)
+{
+	int64 offset = (*slot)->offset;
+	SxSourcePartition *partition = &source->partitions[at];
+	Position *position = &source->positions[at];
+
+	if (unlikely(offset < partition->next_offset || position->is_lost || partition->has_gap))
+	{
+		if (position->is_checking && !position->is_lost && !partition->has_gap)
+			look_again(source, at, slot);
+		return false;
+	}
+	if (unlikely(partition->at_end))
+	{
+		if (was_silent(source, at))
+		{
+			distrust(source, at);
+			return false;
+		}
+		partition->at_end = false;
+	}
+	partition->next_offset = offset + 1;
+	position->handed = offset;
+	describe(message, slot);
 	return true;
 }
 
@@ -558,9 +687,22 @@ sx_source_poll(SxSource *source, SxMessage *messages, int max, size_t max_bytes,
 	}
 }
 
+/* Keep a mark of a message that is given back, if it was the last to be handed out. */
+static inline void
+leave_mark(SxSource *source, int at, const SxMessage *message)
+{
+	Position *position = &source->positions[at];
+
+	if (message->offset == position->handed)
+		position->last = (SxSourceMark){.offset = message->offset,
+										.fingerprint = sx_source_fingerprint(message)};
+}
+
 void
 sx_source_release(SxSource *source, SxMessage *messages, int count)
 {
+	int at = -1;
+
 	if (source->is_closed)
 		return;
 	for (int i = 0; i < count; i++)
@@ -570,6 +712,10 @@ sx_source_release(SxSource *source, SxMessage *messages, int count)
 
 		if (slot == NULL)
 			continue;
+		if (at < 0 || source->partitions[at].partition != messages[i].partition)
+			at = sx_kafka_place(source, messages[i].partition);
+		if (at >= 0)
+			leave_mark(source, at, &messages[i]);
 		segment = (Segment *) ((uintptr_t) slot & ~((uintptr_t) SEGMENT_BYTES - 1));
 		rd_kafka_message_destroy(*slot);
 		*slot = NULL;

@@ -19,6 +19,11 @@ typedef struct Position
 {
 	bool is_lost;		  /* librdkafka may be elsewhere: restart at next_offset */
 	bool is_out_of_range; /* it says so, but we have not seen the range */
+	bool is_other;		  /* a record is not the one of last: the log is another one */
+	bool is_checking;	  /* reading began at last, to see whether it is still there */
+	SxSourceMark last;	  /* a message that was read, before next_offset */
+	int64 handed;		  /* offset of the last message handed out; -1: none */
+	int64 end_ms;		  /* when the end was seen (monotonic); 0: not to be asked about */
 	int64 retry_ms;		  /* not before then (monotonic) */
 } Position;
 

@@ -234,6 +234,22 @@ sx_source_offset_at(SxSource *source, int32 partition, int64 timestamp_ms, int t
 	return true;
 }
 
+char *
+sx_source_cluster(SxSource *source)
+{
+	char *name = source->is_closed ? NULL : rd_kafka_clusterid(source->handle.kafka, 0);
+	char *copy;
+
+	if (name == NULL)
+		return NULL;
+	/* no palloc that could jump over the release of the name */
+	copy = palloc_extended(strlen(name) + 1, MCXT_ALLOC_NO_OOM);
+	if (copy)
+		strcpy(copy, name);
+	rd_kafka_mem_free(source->handle.kafka, name);
+	return copy;
+}
+
 /* The library's words for a topic's state are errors too, see source.h. */
 char *
 sx_source_error(SxSource *source, bool *is_fatal)

@@ -36,10 +36,18 @@ typedef struct SxSourcePartition
 								 * out, or the end-of-partition event's own offset */
 	bool at_end;	   /* the end of the log was seen at next_offset */
 	int64 end_offset;  /* last stable offset as last seen; -1: unknown */
-	bool has_gap;	   /* next_offset is out of range: nothing more comes
-								 * until sx_source_seek */
+	bool has_gap;	   /* next_offset is out of range, or the log is another one:
+								 * nothing more comes until sx_source_seek */
+	bool is_other_log; /* with has_gap: a record is not the one that was read there */
 	int64 gap_low;	   /* with has_gap: the earliest offset there is now */
 } SxSourcePartition;
+
+/* The last message that was read from a partition, by which its log is known again. */
+typedef struct SxSourceMark
+{
+	int64 offset;	   /* -1: none */
+	int64 fingerprint; /* sx_source_fingerprint */
+} SxSourceMark;
 
 typedef struct SxSourceOptions
 {
@@ -82,6 +90,23 @@ extern bool sx_source_offset_at(SxSource *source, int32 partition, int64 timesta
 
 /* Start reading a partition (not yet assigned) at an offset. */
 extern void sx_source_add(SxSource *source, int32 partition, int64 offset);
+
+/*
+ * Start reading where somebody left off.  The message of the mark, if it is still there,
+ * must be the same: else the partition has_gap, and is_other_log.  This is looked at now
+ * and whenever the brokers were away.
+ */
+extern void
+sx_source_resume(SxSource *source, int32 partition, int64 offset, const SxSourceMark *last);
+
+/* The topic was not there for a while: look at the last messages again before going on. */
+extern void sx_source_distrust(SxSource *source);
+
+/* What tells a message from others that may come to have its offset: of timestamp, key and payload. */
+extern int64 sx_source_fingerprint(const SxMessage *message);
+
+/* The cluster's own name, palloc'd, once a broker has answered; NULL: not known. */
+extern char *sx_source_cluster(SxSource *source);
 
 /* Go on reading an assigned partition at another offset; clears has_gap and at_end. */
 extern void sx_source_seek(SxSource *source, int32 partition, int64 offset);

@@ -158,18 +158,19 @@ check_step(const SxTarget *target)
 static void
 find_partitions(SxConsumer *consumer)
 {
-	char *error = NULL;
-	int count;
-	SxPartition *found = sx_consumer_discover(consumer, STEP_TIMEOUT_MS, &count, &error);
+	SxDiscovery found;
+	bool is_news = sx_consumer_discover(consumer, STEP_TIMEOUT_MS, &found);
 
-	if (found == NULL)
+	if (found.error)
 		ereport(ERROR, (errcode(ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION),
 						errmsg("could not read Kafka topic \"%s\": %s", consumer->reader->topic,
-							   error ? error : "no answer")));
-	if (count == 0)
+							   found.error)));
+	if (found.refusal)
+		ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION), errmsg_internal("%s", found.refusal)));
+	if (!is_news)
 		return;
-	sx_consumer_add(consumer, found, count);
-	sx_consumer_read(consumer, found, count);
+	sx_consumer_add(consumer, &found);
+	sx_consumer_read(consumer, &found);
 }
 
 static void
@@ -181,8 +182,7 @@ check_gap(const SxConsumer *consumer)
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_DATA_EXCEPTION),
-			 errmsg("offset " INT64_FORMAT " of partition %d of Kafka topic \"%s\" is gone",
-					gap.from, gap.partition, consumer->reader->topic),
+			 errmsg_internal("%s", sx_consumer_gap_message(consumer, &gap)),
 			 errhint("Resume the stream with option on_gap 'skip' to go on at " INT64_FORMAT ".",
 					 gap.to)));
 }

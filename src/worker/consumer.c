@@ -154,9 +154,8 @@ connect_source(SxConsumer *consumer)
 		sx_connect(stream, consumer->owner, consumer->queue_bytes, client_id, consumer->context);
 }
 
-/* Keep positions as those of the last commit. */
-static void
-remember(SxConsumer *consumer)
+void
+sx_consumer_remember(SxConsumer *consumer)
 {
 	SxReader *reader = consumer->reader;
 	Size size = sizeof(SxPartition) * Max(reader->npartitions, 1);
@@ -212,7 +211,7 @@ load(SxConsumer *consumer, int32 id)
 	if (consumer->reader_context)
 		MemoryContextDelete(consumer->reader_context);
 	consumer->reader_context = context;
-	remember(consumer);
+	sx_consumer_remember(consumer);
 	return true;
 }
 
@@ -234,8 +233,13 @@ sx_consumer_open(int32 id, int64 queue_bytes, MemoryContext parent)
 	consumer->messages = MemoryContextAlloc(context, sizeof(SxMessage) * MIN_MESSAGES);
 	connect_source(consumer);
 	for (int i = 0; i < consumer->reader->npartitions; i++)
-		sx_source_add(consumer->source, consumer->reader->partitions[i].partition,
-					  consumer->reader->partitions[i].next_offset);
+	{
+		const SxPartition *partition = &consumer->reader->partitions[i];
+
+		sx_source_resume(consumer->source, partition->partition, partition->next_offset,
+						 &(SxSourceMark){.offset = partition->last_offset,
+										 .fingerprint = partition->fingerprint});
+	}
 	return consumer;
 }
 
@@ -253,98 +257,6 @@ sx_consumer_refresh(SxConsumer *consumer)
 	return load(consumer, consumer->reader->id) &&
 		   consumer->connection_changes == connection_changes &&
 		   consumer->owner == sx_stream_owner(consumer->stream->relid);
-}
-
-/* ---- partitions ---- */
-
-/* Where a partition begins for this reader; false: see *error. */
-static bool
-find_start(SxConsumer *consumer, int32 partition, bool is_first, int timeout_ms, int64 *offset,
-		   char **error)
-{
-	int64 low;
-	int64 high;
-	const char *start = is_first ? consumer->start : "earliest";
-
-	if (strcmp(start, "earliest") == 0 || strcmp(start, "latest") == 0)
-	{
-		if (!sx_source_range(consumer->source, partition, timeout_ms, &low, &high, error))
-			return false;
-		*offset = strcmp(start, "latest") == 0 ? high : low;
-		return true;
-	}
-	else
-	{
-		TimestampTz at = DatumGetTimestampTz(
-			DirectFunctionCall3(timestamptz_in, CStringGetDatum(start),
-								ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
-		int64 epoch_ms = (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * (int64) SECS_PER_DAY * 1000;
-
-		return sx_source_offset_at(consumer->source, partition, at / 1000 + epoch_ms, timeout_ms,
-								   offset, error);
-	}
-}
-
-static int
-compare_numbers(const void *a, const void *b)
-{
-	int32 left = *(const int32 *) a;
-	int32 right = *(const int32 *) b;
-
-	return (left > right) - (left < right);
-}
-
-SxPartition *
-sx_consumer_discover(SxConsumer *consumer, int timeout_ms, int *count, char **error)
-{
-	bool is_first = consumer->reader->npartitions == 0;
-	int32 *numbers;
-	int nnumbers = sx_source_list_partitions(consumer->source, timeout_ms, &numbers, error);
-	SxPartition *found;
-
-	*count = 0;
-	if (nnumbers < 0)
-		return NULL;
-	for (int i = 0; i < consumer->reader->npartitions; i++)
-	{
-		int32 known = consumer->reader->partitions[i].partition;
-
-		if (bsearch(&known, numbers, nnumbers, sizeof(int32), compare_numbers) != NULL)
-			continue;
-		*error = psprintf("partition %d is gone; was the topic made anew?", known);
-		return NULL;
-	}
-	found = palloc0(sizeof(SxPartition) * (nnumbers + 1));
-	for (int i = 0; i < nnumbers; i++)
-	{
-		SxPartition *partition = &found[*count];
-
-		if (sx_reader_partition(consumer->reader, numbers[i]) != NULL)
-			continue;
-		partition->partition = numbers[i];
-		if (!find_start(consumer, numbers[i], is_first, timeout_ms, &partition->start_offset,
-						error))
-			return NULL;
-		(*count)++;
-	}
-	return found;
-}
-
-void
-sx_consumer_add(SxConsumer *consumer, const SxPartition *partitions, int count)
-{
-	for (int i = 0; i < count; i++)
-		(void) sx_reader_add_partition(consumer->reader, partitions[i].partition,
-									   partitions[i].start_offset);
-	sx_progress_save(consumer->reader);
-}
-
-void
-sx_consumer_read(SxConsumer *consumer, const SxPartition *partitions, int count)
-{
-	remember(consumer);
-	for (int i = 0; i < count; i++)
-		sx_source_add(consumer->source, partitions[i].partition, partitions[i].start_offset);
 }
 
 /* ---- messages ---- */
@@ -447,6 +359,26 @@ sx_consumer_is_at_end(const SxConsumer *consumer)
 
 /* ---- news ---- */
 
+/* The last message of each partition, by which its log will be known again. */
+static void
+note_last(SxConsumer *consumer)
+{
+	const SxMessage *messages = consumer->messages;
+
+	for (int i = 0; i < consumer->nmessages; i++)
+	{
+		SxPartition *partition;
+
+		if (i + 1 < consumer->nmessages && messages[i + 1].partition == messages[i].partition)
+			continue;
+		partition = sx_reader_partition(consumer->reader, messages[i].partition);
+		if (partition == NULL)
+			continue;
+		partition->last_offset = messages[i].offset;
+		partition->fingerprint = sx_source_fingerprint(&messages[i]);
+	}
+}
+
 /* Copy what the source knows into the reader. */
 void
 sx_consumer_advance(SxConsumer *consumer)
@@ -455,6 +387,7 @@ sx_consumer_advance(SxConsumer *consumer)
 	const SxSourcePartition *partitions = sx_source_partitions(consumer->source, &count);
 	int64 now = sx_now_us();
 
+	note_last(consumer);
 	for (int i = 0; i < count; i++)
 	{
 		SxPartition *partition = sx_reader_partition(consumer->reader, partitions[i].partition);
@@ -516,7 +449,7 @@ sx_consumer_commit(SxConsumer *consumer)
 {
 	/* the batch's own list lies in its memory; if a view left, refresh will tell */
 	consumer->reader->views = consumer->views;
-	remember(consumer);
+	sx_consumer_remember(consumer);
 	release(consumer);
 }
 
@@ -567,9 +500,31 @@ sx_consumer_gap(const SxConsumer *consumer, SxGap *gap)
 		gap->partition = partitions[i].partition;
 		gap->from = partitions[i].next_offset;
 		gap->to = partitions[i].gap_low;
+		gap->is_other_log = partitions[i].is_other_log;
 		return true;
 	}
 	return false;
+}
+
+char *
+sx_consumer_gap_message(const SxConsumer *consumer, const SxGap *gap)
+{
+	const char *topic = consumer->reader->topic;
+	const char *stream = consumer->stream->name;
+
+	if (gap->is_other_log)
+		return psprintf("partition %d of Kafka topic \"%s\" has another record before offset"
+						" " INT64_FORMAT " than was read there: the topic was made anew, or cut"
+						" and written again (stream \"%s\")",
+						gap->partition, topic, gap->from, stream);
+	if (gap->to < gap->from)
+		return psprintf("offset " INT64_FORMAT " of partition %d of Kafka topic \"%s\" lies beyond"
+						" the log, which begins at " INT64_FORMAT
+						": it was truncated or made anew (stream \"%s\")",
+						gap->from, gap->partition, topic, gap->to, stream);
+	return psprintf("offsets " INT64_FORMAT " to " INT64_FORMAT
+					" of partition %d of Kafka topic \"%s\" are gone (stream \"%s\")",
+					gap->from, gap->to - 1, gap->partition, topic, stream);
 }
 
 void
@@ -590,12 +545,13 @@ sx_consumer_skip(SxConsumer *consumer, const SxGap *gap)
 	sx_spi_execute(statement, 5, types, values, NULL, false);
 	sx_spi_end(&spi);
 	partition->next_offset = gap->to;
+	partition->last_offset = -1; /* behind a gap there may be another log */
 	sx_progress_save(reader);
 }
 
 void
 sx_consumer_leap(SxConsumer *consumer, const SxGap *gap)
 {
-	remember(consumer);
+	sx_consumer_remember(consumer);
 	sx_source_seek(consumer->source, gap->partition, gap->to);
 }

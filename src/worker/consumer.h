@@ -22,8 +22,19 @@ typedef struct SxGap
 {
 	int32 partition;
 	int64 from;
-	int64 to; /* reading goes on here; less than from when the log was cut or made anew */
+	int64 to;		   /* reading goes on here; less than from when the log was cut or made anew */
+	bool is_other_log; /* a record is not the one that was read there */
 } SxGap;
+
+/* What the brokers say of the topic's partitions. */
+typedef struct SxDiscovery
+{
+	SxPartition *partitions; /* that the reader does not have yet */
+	int count;
+	const char *cluster; /* Kafka's own name for the cluster; NULL: not known */
+	const char *error;	 /* the brokers did not answer */
+	const char *refusal; /* this is not the topic that was read: go no further */
+} SxDiscovery;
 
 typedef struct SxConsumer
 {
@@ -84,15 +95,13 @@ extern bool sx_consumer_refresh(SxConsumer *consumer);
 
 /*
  * Ask for partitions the reader does not have yet, and where they begin.  No
- * transaction needed.  NULL and *error when the broker did not answer; an empty
- * array when there is nothing new.
+ * transaction needed.  True when there is something to be stored.
  */
-extern SxPartition *
-sx_consumer_discover(SxConsumer *consumer, int timeout_ms, int *count, char **error);
+extern bool sx_consumer_discover(SxConsumer *consumer, int timeout_ms, SxDiscovery *discovery);
 
-/* Store new partitions, in a transaction; then, once it is committed, read them. */
-extern void sx_consumer_add(SxConsumer *consumer, const SxPartition *partitions, int count);
-extern void sx_consumer_read(SxConsumer *consumer, const SxPartition *partitions, int count);
+/* Store what was found, in a transaction; then, once it is committed, read new partitions. */
+extern void sx_consumer_add(SxConsumer *consumer, const SxDiscovery *discovery);
+extern void sx_consumer_read(SxConsumer *consumer, const SxDiscovery *discovery);
 
 /*
  * Take messages that have come, until there are max_rows or max_bytes of them;
@@ -107,6 +116,9 @@ sx_consumer_collect(SxConsumer *consumer, int max_rows, size_t max_bytes, int ti
  * that the other one does not have is not limited.
  */
 extern void sx_consumer_limit(SxConsumer *consumer, const SxConsumer *other);
+
+/* Keep positions as those of the last commit. */
+extern void sx_consumer_remember(SxConsumer *consumer);
 
 /* Messages known to be there and not yet taken; 0 as well when nothing is known. */
 extern int64 sx_consumer_lag(const SxConsumer *consumer);
@@ -137,6 +149,9 @@ extern void sx_consumer_drop(SxConsumer *consumer);
 
 /* A gap in front of the reader, if there is one. */
 extern bool sx_consumer_gap(const SxConsumer *consumer, SxGap *gap);
+
+/* What is missing, for people; palloc'd. */
+extern char *sx_consumer_gap_message(const SxConsumer *consumer, const SxGap *gap);
 
 /* Record a gap and step over it, in a transaction; then, once it is committed, go on behind it. */
 extern void sx_consumer_skip(SxConsumer *consumer, const SxGap *gap);

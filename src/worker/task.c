@@ -242,20 +242,12 @@ prepare(SxTask *task, int64 queue_bytes)
 
 /* ---- partitions ---- */
 
-typedef struct Found
-{
-	SxPartition *partitions;
-	int count;
-} Found;
-
 static void
 add_found(SxTask *task, void *argument)
 {
-	Found *found = argument;
-
 	sx_lock_stream(task->consumer->stream->relid);
 	PushActiveSnapshot(GetTransactionSnapshot());
-	sx_consumer_add(task->consumer, found->partitions, found->count);
+	sx_consumer_add(task->consumer, argument);
 	PopActiveSnapshot();
 }
 
@@ -275,24 +267,43 @@ note_disconnected(SxTask *task, const char *reason)
 	LWLockRelease(sx_shared->lock);
 }
 
-/* Look for new partitions when it is time to; false when the task must wait. */
+/* Store what was found, and read it; false when the task must wait. */
+static bool
+take_found(SxTask *task, SxDiscovery *found)
+{
+	ErrorData *failure = sx_task_transaction(task, add_found, found);
+
+	if (failure == NULL)
+	{
+		sx_consumer_read(task->consumer, found);
+		return true;
+	}
+	sx_consumer_rollback(task->consumer);
+	task->discover_at_us = 0;
+	if (is_passing(failure->sqlerrcode))
+		give_way(task, failure);
+	else
+		fail(task, failure);
+	return false;
+}
+
+/* Look at the topic's partitions when it is time to; false when the task must wait. */
 static bool
 discover(SxTask *task)
 {
 	SxConsumer *consumer = task->consumer;
 	bool has_any = consumer->reader->npartitions > 0;
-	ErrorData *failure;
-	char *error = NULL;
-	Found found;
+	SxDiscovery found;
+	bool is_news;
 
 	if (sx_now_us() < task->discover_at_us || consumer->nmessages > 0)
 		return true;
-	found.partitions = sx_consumer_discover(consumer, DISCOVER_TIMEOUT_MS, &found.count, &error);
+	is_news = sx_consumer_discover(consumer, DISCOVER_TIMEOUT_MS, &found);
 	task->discover_at_us = sx_now_us() + (int64) sx_discovery_interval_ms * 1000;
-	if (found.partitions == NULL)
+	if (found.error)
 	{
 		task->failures++;
-		note_disconnected(task, error ? error : "no answer");
+		note_disconnected(task, found.error);
 		if (!has_any)
 		{
 			task->retry_at_us = sx_now_us() + Min(backoff_us(task->failures), 5 * USECS_PER_SEC);
@@ -300,26 +311,18 @@ discover(SxTask *task)
 		}
 		return has_any;
 	}
+	if (found.refusal)
+	{
+		fail_with(task, ERRCODE_DATA_EXCEPTION, found.refusal);
+		task->discover_at_us = 0;
+		return false;
+	}
 	if (task->state == SX_WORKER_DISCONNECTED)
 	{
 		task->failures = 0;
 		task->state = SX_WORKER_CATCHING_UP;
 	}
-	if (found.count == 0)
-		return true;
-	failure = sx_task_transaction(task, add_found, &found);
-	if (failure == NULL)
-	{
-		sx_consumer_read(consumer, found.partitions, found.count);
-		return true;
-	}
-	sx_consumer_rollback(consumer);
-	task->discover_at_us = 0;
-	if (is_passing(failure->sqlerrcode))
-		give_way(task, failure);
-	else
-		fail(task, failure);
-	return false;
+	return !is_news || take_found(task, &found);
 }
 
 /* ---- gaps ---- */
@@ -358,18 +361,7 @@ pass_gap(SxTask *task)
 		fail(task, error);
 		return false;
 	}
-	fail_with(task, ERRCODE_DATA_EXCEPTION,
-			  gap.to >= gap.from
-				  ? psprintf("offsets " INT64_FORMAT " to " INT64_FORMAT
-							 " of partition %d of Kafka topic \"%s\" are gone (stream \"%s\")",
-							 gap.from, gap.to - 1, gap.partition, consumer->reader->topic,
-							 consumer->stream->name)
-				  : psprintf("offset " INT64_FORMAT
-							 " of partition %d of Kafka topic \"%s\" lies beyond"
-							 " the log, which begins at " INT64_FORMAT
-							 ": it was truncated or made anew (stream \"%s\")",
-							 gap.from, gap.partition, consumer->reader->topic, gap.to,
-							 consumer->stream->name));
+	fail_with(task, ERRCODE_DATA_EXCEPTION, sx_consumer_gap_message(consumer, &gap));
 	return false;
 }
 
@@ -533,6 +525,8 @@ watch_connection(SxTask *task)
 
 	if (!is_connected || !task->was_connected)
 		sx_silence_restart(task->consumer);
+	if (is_connected && !task->was_connected)
+		task->discover_at_us = 0; /* what has come back may be another cluster */
 	task->was_connected = is_connected;
 	if (reason != NULL && (is_fatal || !is_connected))
 		note_disconnected(task, reason);
