@@ -5,7 +5,9 @@
  *
  * News is told at commit, after the changes can be seen and before locks are
  * released, so that a worker that gets a stream's lock next finds its
- * generation moved.  Holds of databases end with their transaction.
+ * generation moved.  It is told again once the invalidation messages are sent:
+ * before, a worker may have looked at what its caches still held.  Holds of
+ * databases end with their transaction.
  */
 #include "compat.h"
 
@@ -15,6 +17,7 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/procarray.h"
+#include "utils/resowner.h"
 #include "utils/timestamp.h"
 
 #include "worker/shared.h"
@@ -26,6 +29,8 @@
 static bool is_pending = false;		/* has news about this database */
 static bool is_pending_all = false; /* has news about databases */
 static bool has_hold = false;
+
+static bool must_repeat = false; /* the transaction is committed, its invalidations are not sent */
 
 /* Put a database on the list to be probed; under the lock. */
 static void
@@ -81,7 +86,8 @@ at_transaction_end(XactEvent event, void *arg)
 		return;
 	if (has_hold)
 		release_holds();
-	if (is_pending && event == XACT_EVENT_COMMIT)
+	must_repeat = is_pending && event == XACT_EVENT_COMMIT;
+	if (must_repeat)
 		sx_launcher_wakeup_database(MyDatabaseId);
 	if (is_pending_all && event == XACT_EVENT_COMMIT)
 		sx_launcher_wakeup_database(InvalidOid);
@@ -89,12 +95,25 @@ at_transaction_end(XactEvent event, void *arg)
 }
 
 static void
+at_release(ResourceReleasePhase phase, bool is_commit, bool is_top, void *arg)
+{
+	if (!must_repeat || phase != RESOURCE_RELEASE_AFTER_LOCKS || !is_top)
+		return;
+	must_repeat = false;
+	LWLockAcquire(sx_shared->lock, LW_EXCLUSIVE);
+	wake_workers(MyDatabaseId);
+	LWLockRelease(sx_shared->lock);
+}
+
+static void
 register_callback(void)
 {
 	static bool is_registered = false;
 
-	if (!is_registered)
-		RegisterXactCallback(at_transaction_end, NULL);
+	if (is_registered)
+		return;
+	RegisterXactCallback(at_transaction_end, NULL);
+	RegisterResourceReleaseCallback(at_release, NULL);
 	is_registered = true;
 }
 
