@@ -39,6 +39,9 @@
 #include "query/view.h"
 #include "window/watermark.h"
 
+/* So many rows of a batch become dead letters of a view; of one more it is the view that is at fault. */
+#define MAX_REFUSALS 10000
+
 /* One view's share of a batch. */
 typedef struct Share
 {
@@ -52,6 +55,7 @@ typedef struct Share
 	SxTimeliness timeliness; /* of the rows at hand */
 	bool is_probe;			 /* rows are only tried; the good ones are: */
 	SxRows good;
+	int nrefused; /* rows that became dead letters of the view */
 } Share;
 
 static List *first_rows(const SxView *view);
@@ -541,13 +545,26 @@ is_passing_error(int sqlstate)
 		   ERRCODE_TO_CATEGORY(sqlstate) == ERRCODE_INSUFFICIENT_RESOURCES;
 }
 
-/* What becomes of a row that a view cannot take; the error if the stream is to stop at it. */
+/* A row too many: the error with which the view pauses. */
+static ErrorData *
+give_up(ErrorData *error)
+{
+	error->message = psprintf("more than %d rows of a micro-batch failed, the last with: %s",
+							  MAX_REFUSALS, error->message);
+	error->detail = psprintf(
+		"With streamx.batch_rows set to %d every such row becomes a dead letter.", MAX_REFUSALS);
+	return error;
+}
+
+/* What becomes of a row that a view cannot take; the error if the view is to stop at it. */
 static ErrorData *
 refuse_row(Share *share, int row, ErrorData *error)
 {
 	const SxStream *stream = share->batch->stream;
 	const SxRowOrigin *origin = &share->batch->origin[row];
 
+	if (++share->nrefused > MAX_REFUSALS && stream->is_kafka)
+		return give_up(error);
 	if (stream->on_error == SX_ON_ERROR_STOP)
 	{
 		error->context =
@@ -687,6 +704,7 @@ apply_carefully(Oid relid, SxReader *reader, SxBatch *batch, bool is_alone, SxAp
 	ereport(WARNING,
 			(errcode(error->sqlerrcode),
 			 errmsg("continuous view \"%s\" goes on alone: %s", share.view->name, error->message),
+			 error->detail ? errdetail_internal("%s", error->detail) : 0,
 			 is_data_error(error->sqlerrcode) ? errhint("It is paused; see streamx.resume.")
 											  : errhint("It retries by itself.")));
 	return false;

@@ -6,7 +6,7 @@ use warnings;
 use StreamX;
 use Test::More;
 
-my $broker = StreamX::Broker->new(orders => 1, lone => 1, keys => 1, pairs => 1, many => 1, trojan => 1, joined => 1, mixed => 1, halted => 1, windowed => 2);
+my $broker = StreamX::Broker->new(orders => 1, lone => 1, keys => 1, pairs => 1, many => 1, faulty => 1, trojan => 1, joined => 1, mixed => 1, halted => 1, windowed => 2);
 my $node = streamx_node('careful', broker => $broker, settings => [ 'streamx.max_restart_backoff = 300ms', 'streamx.max_workers = 12' ]);
 
 # A view that leaves takes nothing of the batch with it
@@ -80,6 +80,25 @@ $node->safe_psql('postgres', "SELECT streamx.resume('many')");
 caught_up($node, 'many');
 shows($node, "SELECT n, (SELECT count(*) FROM streamx.dead_letters WHERE view = 'of_many'::regclass) FROM of_many", '9000|1000', 'a thousand bad rows do not stop a view');
 verified($node, 'of_many');
+
+# More than ten thousand bad rows in one batch: the view pauses, and can be led through them
+$node->safe_psql('postgres', <<'END');
+CREATE FOREIGN TABLE faulty (amount int) SERVER kafka OPTIONS (topic 'faulty');
+SELECT streamx.pause('faulty');
+BEGIN;
+CREATE VIEW untouched WITH (streamx.continuous) AS SELECT count(*) AS n FROM faulty;
+CREATE VIEW of_faulty WITH (streamx.continuous) AS SELECT count(*) AS n, sum(100 / amount) AS total FROM faulty;
+COMMIT;
+END
+$broker->produce('faulty', 0, ('{"amount": 0}') x 10001, '{"amount": 100}');
+$node->safe_psql('postgres', q{SELECT streamx.step('faulty', 20000)});
+shows($node, q{SELECT u.n, f.n, (SELECT count(*) FROM streamx.dead_letters WHERE view = 'of_faulty'::regclass) FROM untouched u, of_faulty f}, '10002|0|0', 'the other view has gone on, the failing one has nothing of the batch');
+shows($node, q{SELECT r.paused, v.last_error LIKE 'more than 10000 rows of a micro-batch failed, the last with: division by zero%' FROM streamx.stat_views v JOIN streamx.view_streams s USING (view) JOIN streamx.readers r ON r.reader = s.reader WHERE v.view = 'of_faulty'::regclass},
+	't|t', 'and is paused, with the reason');
+$node->safe_psql('postgres', q{SELECT streamx.resume('of_faulty'); SELECT streamx.step('faulty', 10000)});
+$node->safe_psql('postgres', q{SELECT streamx.step('faulty', 10000)});
+shows($node, q{SELECT n, (SELECT count(*) FROM streamx.dead_letters WHERE view = 'of_faulty'::regclass) FROM of_faulty}, '1|10001', 'smaller batches bring it through');
+verified($node, 'of_faulty');
 
 # A group key over the limit of the state's index
 my $long_key = join('', map { chr(97 + int(rand(26))) } 1 .. 9000);
