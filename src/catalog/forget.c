@@ -27,13 +27,15 @@ sx_catalog_forget_view(Oid view)
 		"DELETE FROM streamx_internal.late_row WHERE view = $1",
 		"DELETE FROM streamx_internal.removal WHERE view = $1",
 		"DELETE FROM streamx_internal.folding WHERE view = $1",
+		/* of two who drop the last views of a reader, one must see what the other did */
+		"SELECT FROM streamx.readers r JOIN streamx.view_streams s USING (reader)"
+		" WHERE s.view = $1 AND r.topic <> '' FOR NO KEY UPDATE OF r",
 		"WITH gone AS (DELETE FROM streamx.view_streams WHERE view = $1 RETURNING reader) "
 		"DELETE FROM streamx.readers AS r USING gone AS g WHERE r.reader = g.reader AND r.topic <> "
 		"'' "
 		"AND NOT EXISTS (SELECT FROM streamx.view_streams AS v "
 		"WHERE v.reader = r.reader AND v.view <> $1)",
-		"DELETE FROM streamx.views WHERE view = $1",
-		NULL};
+		"DELETE FROM streamx.views WHERE view = $1", NULL};
 
 	forget("SELECT FROM streamx.views WHERE view = $1", statements, view);
 }
