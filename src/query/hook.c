@@ -260,6 +260,58 @@ check_event_time(Oid relid, int before)
 						errhint("Drop these views first, or make another stream.")));
 }
 
+/* Offsets that views have read to say nothing of another topic. */
+static void
+check_topic(Oid relid)
+{
+	const char *topic = sx_option_get(GetForeignTable(relid)->options, "topic");
+	Oid types[] = {OIDOID, TEXTOID};
+	Datum values[] = {ObjectIdGetDatum(relid), CStringGetTextDatum(topic ? topic : "")};
+	bool is_other;
+	SxSpi spi;
+
+	sx_spi_begin(&spi);
+	is_other = sx_spi_execute("SELECT FROM streamx.readers WHERE stream = $1 AND topic <> $2", 2,
+							  types, values, NULL, false) > 0;
+	sx_spi_end(&spi);
+	if (is_other)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("cannot change topic of stream \"%s\"", get_rel_name(relid)),
+						errdetail("Continuous views have read the one that it has."),
+						errhint("Drop these views first, or make another stream.")));
+}
+
+/* A server has brokers or has none, as the streams on it need. */
+static void
+check_server(const AlterForeignServerStmt *stmt)
+{
+	ForeignServer *server = GetForeignServerByName(stmt->servername, false);
+	Oid type = OIDOID;
+	Datum value = ObjectIdGetDatum(server->serverid);
+	List *streams = NIL;
+	MemoryContext caller = CurrentMemoryContext;
+	ListCell *lc;
+	SxSpi spi;
+
+	CommandCounterIncrement();
+	sx_spi_begin(&spi);
+	sx_spi_execute("SELECT f.ftrelid FROM pg_catalog.pg_foreign_table f"
+				   " JOIN streamx.streams s ON s.stream = f.ftrelid WHERE f.ftserver = $1",
+				   1, &type, &value, NULL, false);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		Datum stream =
+			SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &(bool){false});
+		MemoryContext old = MemoryContextSwitchTo(caller);
+
+		streams = lappend_oid(streams, DatumGetObjectId(stream));
+		MemoryContextSwitchTo(old);
+	}
+	sx_spi_end(&spi);
+	foreach (lc, streams)
+		sx_stream_check(lfirst_oid(lc));
+}
+
 /*
  * ALTER ... RENAME COLUMN: options name columns, which PostgreSQL does not know
  * of.  event_time gets the new name; a column of a Kafka stream keeps its field,
@@ -395,9 +447,16 @@ process_utility(PlannedStmt *pstmt, const char *source, bool read_only_tree,
 		case T_AlterTableStmt:
 			check_stream(((AlterTableStmt *) stmt)->relation);
 			if (OidIsValid(altered))
+			{
 				check_event_time(altered, event_time);
+				check_topic(altered);
+			}
 			if (changes_owner((AlterTableStmt *) stmt))
 				sx_define_sync_owners();
+			break;
+		case T_AlterForeignServerStmt:
+			if (sx_extension_exists())
+				check_server((AlterForeignServerStmt *) stmt);
 			break;
 		case T_RenameStmt:
 			if (OidIsValid(altered))
