@@ -192,7 +192,6 @@ finish_probe(TimestampTz now)
 	LWLockAcquire(sx_shared->lock, LW_EXCLUSIVE);
 	failed = sx_shared->probing; /* a probe clears it at its end */
 	sx_shared->probing = InvalidOid;
-	sx_shared->probe_pid = 0;
 	LWLockRelease(sx_shared->lock);
 	if (OidIsValid(failed))
 	{
@@ -350,7 +349,6 @@ tend_workers(TimestampTz now)
 	for (int i = 0; i < SX_MAX_SLOTS; i++)
 	{
 		SxWorkerSlot *slot = &sx_shared->slots[i];
-		bool may_run;
 
 		if (!slot->in_use)
 			continue;
@@ -362,13 +360,14 @@ tend_workers(TimestampTz now)
 				slot->in_use = false;
 			continue;
 		}
-		may_run = slot->is_wanted && sx_enabled && !sx_shared_is_held(slot->database);
-		if (!may_run && handles[i] != NULL)
-			TerminateBackgroundWorker(handles[i]);
-		else if (!may_run && slot->pid != 0)
-			kill(slot->pid, SIGTERM);
-		if (!may_run)
+		if (!sx_shared_may_run(slot))
+		{
+			/* one that only starts sees by itself that it is not wanted */
+			sx_shared_end_worker(slot);
 			appoint(TimestampTzPlusMilliseconds(now, CHECK_MS));
+		}
+		else
+			slot->asked_at = 0;
 		running++;
 	}
 	for (int i = 0; i < SX_MAX_SLOTS; i++)

@@ -150,34 +150,19 @@ set_wanted(List *streams)
 		strlcpy(slot->name, stream->name, NAMEDATALEN);
 	}
 	sx_shared->probing = InvalidOid;
-	sx_shared->probe_pid = 0;
 	LWLockRelease(sx_shared->lock);
 	if (is_full)
 		ereport(WARNING, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 						  errmsg("streamx cannot read more than %d streams", SX_MAX_SLOTS)));
 }
 
-void
-sx_probe_main(Datum arg)
+/* Compare the catalog with what is in shared memory, once. */
+static void
+probe(void)
 {
-	Oid database = DatumGetObjectId(arg);
 	Counters counters[] = {{SX_ACTIVITY_READER}, {SX_ACTIVITY_VIEW}};
 	List *streams;
-	bool is_held;
 
-	pqsignal(SIGTERM, die);
-	BackgroundWorkerUnblockSignals();
-	LWLockAcquire(sx_shared->lock, LW_EXCLUSIVE);
-	is_held = sx_shared_is_held(database);
-	if (!is_held)
-		sx_shared->probe_pid = MyProcPid;
-	LWLockRelease(sx_shared->lock);
-	if (is_held)
-		proc_exit(0); /* the launcher sees that "probing" is still set */
-	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
-
-	/* whoever holds the catalog (DROP EXTENSION) goes first; the launcher tries again */
-	SetConfigOption("lock_timeout", "1s", PGC_SUSET, PGC_S_OVERRIDE);
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	for (int i = 0; i < lengthof(counters); i++)
@@ -189,5 +174,35 @@ sx_probe_main(Datum arg)
 	set_wanted(streams);
 	PopActiveSnapshot();
 	CommitTransactionCommand();
+}
+
+void
+sx_probe_main(Datum arg)
+{
+	Oid database = DatumGetObjectId(arg);
+	bool is_held;
+
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+	LWLockAcquire(sx_shared->lock, LW_EXCLUSIVE);
+	is_held = sx_shared_is_held(database);
+	LWLockRelease(sx_shared->lock);
+	if (is_held)
+		proc_exit(0); /* the launcher sees that "probing" is still set */
+	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
+
+	SetConfigOption("lock_timeout", "500ms", PGC_SUSET, PGC_S_OVERRIDE);
+	PG_TRY();
+	{
+		probe();
+	}
+	PG_CATCH();
+	{
+		/* whoever holds the catalog (DROP EXTENSION) goes first; the launcher tries again */
+		if (geterrcode() != ERRCODE_LOCK_NOT_AVAILABLE)
+			PG_RE_THROW();
+		proc_exit(0);
+	}
+	PG_END_TRY();
 	sx_shared_wake_launcher();
 }

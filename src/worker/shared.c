@@ -6,9 +6,14 @@
 
 #include "worker/shared.h"
 
+#include <signal.h>
+
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/shmem.h"
+#include "utils/timestamp.h"
+
+#include "catalog/setting.h"
 
 #define TRANCHE "streamx"
 
@@ -86,6 +91,27 @@ sx_shared_is_held(Oid database)
 		if (sx_shared->holds[i].holder != 0 && sx_shared->holds[i].database == database)
 			return true;
 	return false;
+}
+
+bool
+sx_shared_may_run(const SxWorkerSlot *slot)
+{
+	return slot->is_wanted && sx_enabled && !sx_shared_is_held(slot->database);
+}
+
+void
+sx_shared_end_worker(SxWorkerSlot *slot)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (slot->pid == 0)
+		return;
+	if (slot->asked_at == 0)
+		slot->asked_at = now;
+	if (TimestampDifferenceExceeds(slot->asked_at, now, SX_END_TIMEOUT_MS))
+		kill(slot->pid, SIGTERM);
+	else if (slot->latch != NULL)
+		SetLatch(slot->latch);
 }
 
 void

@@ -25,6 +25,7 @@
 #define SX_MAX_SLOTS 256
 #define SX_MAX_PROBES 64
 #define SX_MAX_HOLDS 16
+#define SX_END_TIMEOUT_MS 5000 /* that a worker has to finish its batch when it is to end */
 
 typedef enum SxWorkerState
 {
@@ -50,6 +51,7 @@ typedef struct SxWorkerSlot
 	Latch *latch;			 /* of the process */
 	TimestampTz started_at;	 /* last start asked for */
 	TimestampTz start_after; /* back-off: not before */
+	TimestampTz asked_at;	 /* when its process was asked to end; 0: it was not */
 	int64 restarts;
 	int failures; /* ends with an error in a row */
 	int64 rows;
@@ -78,7 +80,6 @@ typedef struct SxShared
 	int nprobes;
 	Oid probes[SX_MAX_PROBES]; /* databases to be probed */
 	Oid probing;			   /* the one being probed now */
-	pid_t probe_pid;
 	SxHold holds[SX_MAX_HOLDS];
 	SxWorkerSlot slots[SX_MAX_SLOTS];
 	ConditionVariable batch_done; /* broadcast after each commit of a worker */
@@ -98,6 +99,15 @@ extern SxWorkerSlot *sx_shared_slot(Oid stream);
 
 /* Whether somebody holds a database back.  Under the lock. */
 extern bool sx_shared_is_held(Oid database);
+
+/* Whether the slot's worker is wanted, and nobody holds its database back.  Under the lock. */
+extern bool sx_shared_may_run(const SxWorkerSlot *slot);
+
+/*
+ * Ask the slot's process to end after its batch, or, when it does not, end the
+ * batch with it.  Under the lock.
+ */
+extern void sx_shared_end_worker(SxWorkerSlot *slot);
 
 /* Move the slot to another state. */
 extern void sx_shared_set_state(SxWorkerSlot *slot, SxWorkerState state);

@@ -120,8 +120,8 @@ fail_with(SxTask *task, int sqlstate, const char *message)
 	fail(task, &error);
 }
 
-static bool
-is_passing(int sqlstate)
+bool
+sx_task_is_passing(int sqlstate)
 {
 	return sqlstate == ERRCODE_LOCK_NOT_AVAILABLE || sqlstate == ERRCODE_T_R_DEADLOCK_DETECTED ||
 		   sqlstate == ERRCODE_T_R_SERIALIZATION_FAILURE;
@@ -135,6 +135,30 @@ give_way(SxTask *task, const ErrorData *error)
 	task->retry_at_us = sx_now_us() + GIVE_WAY_US;
 	if (error->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE)
 		task->must_reopen = true;
+}
+
+/*
+ * Whether an error may be over when the lock is free, or the catalog was read again.  Once
+ * in a row: what fails may itself change the catalog, as a view does that leaves.
+ */
+static bool
+may_pass(SxTask *task, const ErrorData *error)
+{
+	bool was_stale = task->was_stale;
+
+	if (sx_task_is_passing(error->sqlerrcode))
+		return true;
+	task->was_stale = sx_worker_is_stale();
+	return task->was_stale && !was_stale;
+}
+
+static void
+give_way_or_fail(SxTask *task, ErrorData *error)
+{
+	if (may_pass(task, error))
+		give_way(task, error);
+	else
+		fail(task, error);
 }
 
 /* The only view of a reader cannot take a row, and on_error says stop: it pauses there. */
@@ -154,7 +178,7 @@ handle_batch_error(SxTask *task, ErrorData *error, Oid paused_view)
 	bool may_be_data = ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_INSUFFICIENT_RESOURCES &&
 					   error->sqlerrcode != ERRCODE_QUERY_CANCELED;
 
-	if (is_passing(error->sqlerrcode))
+	if (may_pass(task, error))
 	{
 		give_way(task, error);
 		return;
@@ -233,10 +257,7 @@ prepare(SxTask *task, int64 queue_bytes)
 		task->is_stale = false;
 		return task->consumer != NULL;
 	}
-	if (is_passing(error->sqlerrcode))
-		give_way(task, error);
-	else
-		fail(task, error);
+	give_way_or_fail(task, error);
 	return false;
 }
 
@@ -280,10 +301,7 @@ take_found(SxTask *task, SxDiscovery *found)
 	}
 	sx_consumer_rollback(task->consumer);
 	task->discover_at_us = 0;
-	if (is_passing(failure->sqlerrcode))
-		give_way(task, failure);
-	else
-		fail(task, failure);
+	give_way_or_fail(task, failure);
 	return false;
 }
 
@@ -358,7 +376,7 @@ pass_gap(SxTask *task)
 			return true;
 		}
 		sx_consumer_rollback(consumer);
-		fail(task, error);
+		give_way_or_fail(task, error);
 		return false;
 	}
 	fail_with(task, ERRCODE_DATA_EXCEPTION, sx_consumer_gap_message(consumer, &gap));
@@ -461,6 +479,7 @@ commit_batch(SxTask *task)
 		return;
 	sx_consumer_commit(task->consumer);
 	task->is_careful = false;
+	task->was_stale = false;
 	task->failures = 0;
 	task->row_limit = task->row_limit > sx_batch_rows / 2 ? 0 : task->row_limit * 2;
 	task->groups = run.counts.groups + run.counts.inputs;
@@ -568,7 +587,7 @@ delete_some(SxTask *task)
 	int64 wait_us = RETENTION_INTERVAL_US;
 	ErrorData *error = sx_task_transaction(task, run_retention, &wait_us);
 
-	if (error != NULL && !is_passing(error->sqlerrcode))
+	if (error != NULL && !may_pass(task, error))
 	{
 		wait_us = RETENTION_RETRY_US;
 		ereport(WARNING, (errcode(error->sqlerrcode),

@@ -22,6 +22,7 @@ typedef struct SxTask
 	int64 join_at_us;	/* when to try to join an older reader; PG_INT64_MAX: it cannot */
 	bool was_connected; /* to a broker, when last looked at */
 	int failures;		/* in a row */
+	bool was_stale;		/* the catalog had changed when something failed, and was read again */
 	int row_limit;		/* less than batch_rows after running out of memory; 0: none */
 	int64 groups;		/* that the last batch wrote, inputs of aggregates included */
 	int64 retry_at_us;
@@ -44,6 +45,9 @@ extern bool sx_worker_is_stale(void);
 extern int64 sx_task_turn(SxTask *task, int64 queue_bytes, size_t batch_bytes);
 
 extern void sx_task_close(SxTask *task);
+
+/* Whether an error says that somebody else was first, so that trying again will do. */
+extern bool sx_task_is_passing(int sqlstate);
 
 /* Do something in a transaction of its own; the error if there was one, in the current memory context. */
 typedef void (*SxTaskAction)(SxTask *task, void *argument);

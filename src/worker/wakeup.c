@@ -22,7 +22,7 @@
 
 #include "worker/shared.h"
 
-#define HOLD_TIMEOUT_MS 5000
+#define HOLD_TIMEOUT_MS (2 * SX_END_TIMEOUT_MS)
 #define HOLD_CHECK_MS 10
 
 /* Of the current transaction: */
@@ -165,27 +165,20 @@ add_hold(Oid database)
 					errmsg("too many databases are being changed at once")));
 }
 
-/* End a database's processes; true if there are any left.  Under the lock. */
+/* Have a database's processes end; true if there are any left.  Under the lock. */
 static bool
 end_processes(Oid database)
 {
-	bool any = false;
+	bool any = sx_shared->probing == database; /* a probe ends by itself */
 
-	if (sx_shared->probing == database)
-	{
-		any = true;
-		if (sx_shared->probe_pid != 0)
-			kill(sx_shared->probe_pid, SIGTERM);
-	}
 	for (int i = 0; i < SX_MAX_SLOTS; i++)
 	{
 		SxWorkerSlot *slot = &sx_shared->slots[i];
 
 		if (!slot->in_use || slot->database != database)
 			continue;
-		if (slot->pid != 0)
-			kill(slot->pid, SIGTERM);
-		/* one that starts is ended by the launcher, or by itself */
+		sx_shared_end_worker(slot);
+		/* one that starts ends by itself */
 		any = any || slot->pid != 0 || slot->state == SX_WORKER_STARTING;
 	}
 	return any;

@@ -20,6 +20,7 @@
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
+#include "storage/lmgr.h"
 #include "storage/proc.h"
 #include "storage/sinval.h"
 #include "tcop/tcopprot.h"
@@ -58,13 +59,16 @@ sx_worker_run_batch(SxConsumer *consumer, bool is_careful, bool (*is_stale)(void
 	int nviews;
 	MemoryContext old = MemoryContextSwitchTo(batch->rows);
 
-	sx_lock_stream(reader->stream); /* lock first, then snapshot */
+	/* lock first, then snapshot; all at once, so that whoever waits for us never waits long */
+	sx_lock_stream(reader->stream);
+	LockRelationOid(reader->stream, AccessShareLock);
+	sx_apply_lock(reader);
+	/* what was dropped or altered meanwhile is known by now */
 	if (is_stale && is_stale())
 	{
 		MemoryContextSwitchTo(old);
 		return false;
 	}
-	sx_apply_lock(reader);
 	nviews = list_length(reader->views);
 	PushActiveSnapshot(GetTransactionSnapshot());
 
@@ -181,10 +185,14 @@ leave_if_unneeded(uint32 generation)
 		proc_exit(0);
 }
 
-/* Read the catalog again.  An error is only put off: somebody may be changing it. */
+/*
+ * Read the catalog again.  An error is only put off, and told when it comes again:
+ * somebody may be changing it, or dropping it.
+ */
 static void
 look_at_catalog(void)
 {
+	static bool has_failed = false;
 	MemoryContext context = CurrentMemoryContext;
 	uint32 generation = sx_worker_slot->generation;
 
@@ -207,11 +215,14 @@ look_at_catalog(void)
 		align_tasks(readers);
 		seen_generation = generation;
 		look_at_us = PG_INT64_MAX;
+		has_failed = false;
 	}
 	PG_CATCH();
 	{
 		MemoryContextSwitchTo(context);
-		EmitErrorReport();
+		if (has_failed && !sx_task_is_passing(geterrcode()))
+			EmitErrorReport();
+		has_failed = true;
 		FlushErrorState();
 		AbortCurrentTransaction();
 		MemoryContextSwitchTo(context);
@@ -265,6 +276,25 @@ wait_for_work(int64 until_us)
 	pfree(sources);
 }
 
+/*
+ * Of a worker and a user who wait for each other the worker gives way.  Whoever
+ * waited last closed the circle: if it was the worker, it looks for circles at once;
+ * if it was the user, the worker's patience ends before the user looks.
+ */
+static void
+give_way_to_users(void)
+{
+	static int users_timeout_ms = 0; /* as the server was configured when this worker began */
+	char text[32];
+
+	if (users_timeout_ms == 0)
+		users_timeout_ms = DeadlockTimeout;
+	snprintf(text, sizeof(text), "%d", Max(users_timeout_ms / 2, 1));
+	SetConfigOption("lock_timeout", text, PGC_SUSET, PGC_S_OVERRIDE);
+	snprintf(text, sizeof(text), "%d", Max(users_timeout_ms / 100, 1));
+	SetConfigOption("deadlock_timeout", text, PGC_SUSET, PGC_S_OVERRIDE);
+}
+
 static void
 apply_settings(void)
 {
@@ -283,13 +313,24 @@ apply_settings(void)
 	};
 	char text[32];
 
+	give_way_to_users();
 	for (int i = 0; i < lengthof(settings); i++)
 		SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
-	snprintf(text, sizeof(text), "%d", Max(DeadlockTimeout / 2, 1));
-	SetConfigOption("lock_timeout", text, PGC_SUSET, PGC_S_OVERRIDE);
 	snprintf(text, sizeof(text), "%d", sx_batch_memory_kb / 8);
 	SetConfigOption("work_mem", text, PGC_SUSET, PGC_S_OVERRIDE);
 	SetConfigOption("application_name", sx_worker_slot->name, PGC_USERSET, PGC_S_OVERRIDE);
+}
+
+/* Whether this worker is to run no longer: it ends between two batches, in silence. */
+static bool
+is_unwanted(void)
+{
+	bool may_run;
+
+	LWLockAcquire(sx_shared->lock, LW_SHARED);
+	may_run = sx_shared_may_run(sx_worker_slot);
+	LWLockRelease(sx_shared->lock);
+	return !may_run;
 }
 
 /* What a signal asked for.  Outside of a transaction. */
@@ -309,6 +350,8 @@ handle_interrupts(void)
 	}
 	if (catchupInterruptPending)
 		ProcessCatchupInterrupt();
+	if (is_unwanted())
+		proc_exit(0);
 }
 
 /* Give each task its turn; returns when the next one is due. */
@@ -385,10 +428,10 @@ enter_slot(int index)
 
 	sx_worker_slot = &sx_shared->slots[index];
 	LWLockAcquire(sx_shared->lock, LW_EXCLUSIVE);
-	may_run = sx_worker_slot->in_use && sx_worker_slot->is_wanted &&
-			  !sx_shared_is_held(sx_worker_slot->database);
+	may_run = sx_worker_slot->in_use && sx_shared_may_run(sx_worker_slot);
 	sx_worker_slot->pid = MyProcPid;
 	sx_worker_slot->latch = MyLatch;
+	sx_worker_slot->asked_at = 0;
 	LWLockRelease(sx_shared->lock);
 	before_shmem_exit(leave_slot, (Datum) 0);
 	return may_run;
