@@ -1043,23 +1043,24 @@ CREATE FUNCTION streamx.activity(kind text, OUT id bigint, OUT "partition" integ
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'streamx_activity';
 COMMENT ON FUNCTION streamx.activity(text) IS 'counters and last errors of this database''s ''reader'', ''partition'' or ''view''';
 CREATE FUNCTION streamx.workers(OUT database oid, OUT stream oid, OUT stream_name text,
-                                OUT pid integer, OUT state text, OUT rows bigint,
+                                OUT number integer, OUT pid integer, OUT state text, OUT rows bigint,
                                 OUT batches bigint, OUT last_batch_time timestamptz,
                                 OUT restarts bigint, OUT last_error text,
                                 OUT last_error_sqlstate text, OUT last_error_time timestamptz)
     RETURNS SETOF record
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'streamx_workers';
-COMMENT ON FUNCTION streamx.workers() IS 'workers of all databases, and streams that wait for one';
+COMMENT ON FUNCTION streamx.workers() IS 'workers of all databases, those that are waited for included';
 
 CREATE VIEW streamx.stat_workers AS
     SELECT d.datname AS database,
            CASE WHEN d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
                 THEN w.stream::pg_catalog.regclass END AS stream,
-           w.stream_name, w.pid, w.state, w.rows, w.batches, w.last_batch_time, w.restarts,
+           w.stream_name, w.number, w.pid, w.state, w.rows, w.batches, w.last_batch_time, w.restarts,
            w.last_error, w.last_error_sqlstate, w.last_error_time
     FROM streamx.workers() w
     JOIN pg_catalog.pg_database d ON d.oid OPERATOR(pg_catalog.=) w.database;
-COMMENT ON VIEW streamx.stat_workers IS 'one row for each worker, and each stream that waits for one';
+COMMENT ON VIEW streamx.stat_workers IS 'one row for each worker that runs, or is waited for';
+COMMENT ON COLUMN streamx.stat_workers.number IS 'of the stream''s workers, from 1 (stream option workers)';
 GRANT SELECT ON streamx.stat_workers TO PUBLIC;
 
 CREATE VIEW streamx.stat_partitions AS
@@ -1100,13 +1101,20 @@ CREATE VIEW streamx.stat_streams AS
            n.views, n.readers, p.partitions, p.lag, p.watermark,
            a.rows, a.batches, a.late_rows, a.partly_late_rows, a.rows_in_no_window,
            a.dead_letters, a.last_batch_time,
-           w.last_error, w.last_error_sqlstate, w.last_error_time
+           e.last_error, e.last_error_sqlstate, e.last_error_time
     FROM streamx.streams s
     JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) s.stream
-    LEFT JOIN streamx.workers() w
+    LEFT JOIN (SELECT DISTINCT ON (o.stream) o.stream, o.state
+                 FROM streamx.stat_workers o
+                ORDER BY o.stream,
+                         pg_catalog.array_position(ARRAY['failing', 'backing off', 'disconnected',
+                             'starting', 'catching up', 'caught up', 'paused'], o.state)) w
            ON w.stream OPERATOR(pg_catalog.=) s.stream
-          AND w.database OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d
-                 WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()),
+    LEFT JOIN (SELECT DISTINCT ON (o.stream) o.stream, o.last_error, o.last_error_sqlstate,
+                      o.last_error_time
+                 FROM streamx.stat_workers o
+                ORDER BY o.stream, o.last_error_time DESC NULLS LAST) e
+           ON e.stream OPERATOR(pg_catalog.=) s.stream,
     LATERAL (SELECT pg_catalog.max(r.topic) AS topic,
                     pg_catalog.count(DISTINCT r.reader) AS readers,
                     pg_catalog.count(v.view) AS views,
@@ -1134,6 +1142,7 @@ CREATE VIEW streamx.stat_streams AS
     WHERE pg_catalog.pg_has_role('pg_monitor', 'USAGE')
        OR pg_catalog.pg_has_role(c.relowner, 'USAGE');
 COMMENT ON VIEW streamx.stat_streams IS 'how far each stream is, what was refused, and the last error';
+COMMENT ON COLUMN streamx.stat_streams.state IS 'of the worker that is worst off';
 COMMENT ON COLUMN streamx.stat_streams.lag IS 'of all readers and partitions together; NULL while one is unknown, or without a topic';
 COMMENT ON COLUMN streamx.stat_streams.watermark IS 'the least of its readers';
 COMMENT ON COLUMN streamx.stat_streams.rows IS 'rows read, by each reader';

@@ -36,7 +36,7 @@ typedef enum OptionKind
 	KIND_INTERVAL,
 	KIND_INTERVAL_OR_OFF,
 	KIND_BOOL,
-	KIND_ONE, /* a number that can only be 1 as yet */
+	KIND_WORKERS,
 	KIND_CHOICE,
 	KIND_START,
 	KIND_LATER /* reserved; refused as not supported yet, except 'off' */
@@ -77,7 +77,7 @@ static const Option options_table[] = {
 	{"on_error", SX_OPTION_STREAM, KIND_CHOICE, error_policies},
 	{"on_gap", SX_OPTION_STREAM, KIND_CHOICE, gap_policies},
 	{"retain", SX_OPTION_STREAM, KIND_BOOL},
-	{"workers", SX_OPTION_STREAM, KIND_ONE},
+	{"workers", SX_OPTION_STREAM, KIND_WORKERS},
 	{"field", SX_OPTION_COLUMN, KIND_PATH},
 	{"metadata", SX_OPTION_COLUMN, KIND_CHOICE, metadata_names},
 	{"continuous", SX_OPTION_VIEW, KIND_BOOL},
@@ -357,7 +357,9 @@ check_value(const Option *option, const char *value)
 		case KIND_START:
 			check_start(option, value);
 			break;
-		case KIND_ONE:
+		case KIND_WORKERS:
+			(void) parse_int(option->name, value, 1, SX_MAX_STREAM_WORKERS);
+			break;
 		case KIND_LATER:
 			check_later(option, value);
 			break;
@@ -413,18 +415,10 @@ check_later(const Option *option, const char *value)
 {
 	bool is_on = true;
 
-	if (option->kind == KIND_ONE)
-	{
-		if (parse_int(option->name, value, 1, 1024) == 1)
-			return;
-	}
-	else if (parse_bool(value, &is_on) && !is_on)
+	if (parse_bool(value, &is_on) && !is_on)
 		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 option->kind == KIND_ONE
-				 ? errmsg("option \"%s\" with more than 1 is not supported yet", full_name(option))
-				 : errmsg("option \"%s\" is not supported yet", full_name(option))));
+	ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					errmsg("option \"%s\" is not supported yet", full_name(option))));
 }
 
 static int

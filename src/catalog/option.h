@@ -28,6 +28,9 @@ typedef enum SxOnError
 	SX_ON_ERROR_STOP
 } SxOnError;
 
+/* As many workers may share a stream's partitions. */
+#define SX_MAX_STREAM_WORKERS 32
+
 typedef enum SxTimestampFormat
 {
 	SX_TIMESTAMP_TEXT, /* ISO 8601, or whatever the type's input takes */

@@ -192,7 +192,8 @@ static int64
 step_reader(int32 reader, int max_rows)
 {
 	int64 queue_bytes = (int64) sx_batch_memory_kb * 1024 / 4;
-	SxConsumer *consumer = sx_consumer_open(reader, queue_bytes, CurrentMemoryContext);
+	SxConsumer *consumer =
+		sx_consumer_open(reader, SX_PART_ALL, queue_bytes, CurrentMemoryContext);
 	SxApplyCounts counts = {0};
 	int64 until = sx_now_us() + (int64) STEP_TIMEOUT_MS * 1000;
 

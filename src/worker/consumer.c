@@ -31,6 +31,7 @@
 #include "batch/connect.h"
 #include "catalog/spi.h"
 #include "worker/held.h"
+#include "worker/part.h"
 #include "worker/silence.h"
 
 #define MIN_MESSAGES 1024
@@ -154,6 +155,12 @@ connect_source(SxConsumer *consumer)
 		sx_connect(stream, consumer->owner, consumer->queue_bytes, client_id, consumer->context);
 }
 
+bool
+sx_consumer_reads(const SxConsumer *consumer, int32 partition)
+{
+	return partition % consumer->part.count == consumer->part.number;
+}
+
 void
 sx_consumer_remember(SxConsumer *consumer)
 {
@@ -173,18 +180,45 @@ sx_consumer_remember(SxConsumer *consumer)
 	sx_silence_align(consumer);
 }
 
-/* Whether a reader just loaded stands where the consumer left it. */
+/* Whether a reader just loaded stands where the consumer left it, in its part. */
 static bool
-is_where(const SxReader *reader, const SxConsumer *consumer)
+is_where(SxReader *reader, const SxConsumer *consumer)
 {
-	if (reader->paused || reader->npartitions != consumer->ncommitted ||
-		strcmp(reader->topic, consumer->reader->topic) != 0)
+	if (reader->paused || strcmp(reader->topic, consumer->reader->topic) != 0)
 		return false;
-	for (int i = 0; i < reader->npartitions; i++)
-		if (reader->partitions[i].partition != consumer->committed[i].partition ||
-			reader->partitions[i].next_offset != consumer->committed[i].next_offset)
+	for (int i = 0; i < consumer->ncommitted; i++)
+	{
+		const SxPartition *left = &consumer->committed[i];
+		const SxPartition *now = sx_reader_partition(reader, left->partition);
+
+		if (now == NULL || (sx_consumer_reads(consumer, left->partition) &&
+							now->next_offset != left->next_offset))
 			return false;
+	}
 	return true;
+}
+
+void
+sx_consumer_start(SxConsumer *consumer)
+{
+	const SxReader *reader = consumer->reader;
+	Bitmapset *is_read = NULL;
+	int count;
+	const SxSourcePartition *sources = sx_source_partitions(consumer->source, &count);
+
+	for (int i = 0; i < count; i++)
+		is_read = bms_add_member(is_read, sources[i].partition);
+	for (int i = 0; i < reader->npartitions; i++)
+	{
+		const SxPartition *partition = &reader->partitions[i];
+
+		if (sx_consumer_reads(consumer, partition->partition) &&
+			!bms_is_member(partition->partition, is_read))
+			sx_source_resume(consumer->source, partition->partition, partition->next_offset,
+							 &(SxSourceMark){.offset = partition->last_offset,
+											 .fingerprint = partition->fingerprint});
+	}
+	bms_free(is_read);
 }
 
 /* Stream, reader and batch, as the catalog has them now, in a context of their own; or false. */
@@ -216,13 +250,14 @@ load(SxConsumer *consumer, int32 id)
 }
 
 SxConsumer *
-sx_consumer_open(int32 id, int64 queue_bytes, MemoryContext parent)
+sx_consumer_open(int32 id, SxPart part, int64 queue_bytes, MemoryContext parent)
 {
 	MemoryContext context =
 		AllocSetContextCreate(parent, "streamx consumer", ALLOCSET_DEFAULT_SIZES);
 	SxConsumer *consumer = MemoryContextAllocZero(context, sizeof(SxConsumer));
 
 	consumer->context = context;
+	consumer->part = part;
 	consumer->queue_bytes = queue_bytes;
 	if (!load(consumer, id))
 	{
@@ -232,14 +267,7 @@ sx_consumer_open(int32 id, int64 queue_bytes, MemoryContext parent)
 	consumer->messages_size = MIN_MESSAGES;
 	consumer->messages = MemoryContextAlloc(context, sizeof(SxMessage) * MIN_MESSAGES);
 	connect_source(consumer);
-	for (int i = 0; i < consumer->reader->npartitions; i++)
-	{
-		const SxPartition *partition = &consumer->reader->partitions[i];
-
-		sx_source_resume(consumer->source, partition->partition, partition->next_offset,
-						 &(SxSourceMark){.offset = partition->last_offset,
-										 .fingerprint = partition->fingerprint});
-	}
+	sx_consumer_start(consumer);
 	return consumer;
 }
 
@@ -254,9 +282,32 @@ sx_consumer_close(SxConsumer *consumer)
 bool
 sx_consumer_refresh(SxConsumer *consumer)
 {
-	return load(consumer, consumer->reader->id) &&
-		   consumer->connection_changes == connection_changes &&
-		   consumer->owner == sx_stream_owner(consumer->stream->relid);
+	if (!load(consumer, consumer->reader->id) ||
+		consumer->connection_changes != connection_changes ||
+		consumer->owner != sx_stream_owner(consumer->stream->relid))
+		return false;
+	sx_consumer_start(consumer);
+	return true;
+}
+
+void
+sx_consumer_reload(SxConsumer *consumer)
+{
+	SxReader *reader = consumer->reader;
+	SxReader *now;
+
+	if (consumer->part.count == 1)
+		return;
+	now = sx_reader_load(reader->id);
+	if (now == NULL || !is_where(now, consumer) || now->npartitions != reader->npartitions)
+		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+						errmsg("another worker has moved reader %d", reader->id)));
+	for (int i = 0; i < reader->npartitions; i++)
+	{
+		if (!sx_consumer_reads(consumer, reader->partitions[i].partition))
+			reader->partitions[i] = now->partitions[i];
+	}
+	reader->watermark = reader->stored_watermark = now->watermark;
 }
 
 /* ---- messages ---- */
@@ -354,7 +405,9 @@ sx_consumer_is_at_end(const SxConsumer *consumer)
 	for (int i = 0; i < count; i++)
 		if (!partitions[i].at_end)
 			return false;
-	return count > 0 && consumer->nheld == 0;
+	/* there may be more workers than partitions */
+	return (count > 0 || (consumer->part.count > 1 && consumer->reader->npartitions > 0)) &&
+		   consumer->nheld == 0;
 }
 
 /* ---- news ---- */
@@ -402,9 +455,10 @@ sx_consumer_advance(SxConsumer *consumer)
 			sx_silence_is_silent(consumer, partition - consumer->reader->partitions, now);
 	}
 	sx_held_stop(consumer);
+	sx_part_judge(consumer, now);
 }
 
-/* Look ahead to what a batch without rows would do. */
+/* Look ahead to what a batch without rows would do.  Of several workers one moves the watermark. */
 bool
 sx_consumer_has_news(SxConsumer *consumer)
 {
@@ -415,7 +469,7 @@ sx_consumer_has_news(SxConsumer *consumer)
 	for (int i = 0; i < reader->npartitions; i++)
 		has_news =
 			has_news || reader->partitions[i].next_offset != consumer->committed[i].next_offset;
-	has_news = has_news || sx_silence_moves_watermark(consumer);
+	has_news = has_news || (consumer->part.number == 0 && sx_silence_moves_watermark(consumer));
 	sx_consumer_rollback(consumer);
 	return has_news;
 }
@@ -425,7 +479,7 @@ sx_consumer_clock_due(SxConsumer *consumer)
 {
 	int64 due;
 
-	if (!consumer->stream->idle_advance)
+	if (!consumer->stream->idle_advance || consumer->part.number > 0)
 		return PG_INT64_MAX;
 	sx_consumer_advance(consumer);
 	due = sx_silence_clock_due(consumer);

@@ -36,9 +36,19 @@ typedef struct SxDiscovery
 	const char *refusal; /* this is not the topic that was read: go no further */
 } SxDiscovery;
 
+/* Which partitions are read: those whose number leaves number when divided by count. */
+typedef struct SxPart
+{
+	int number;
+	int count;
+} SxPart;
+
+#define SX_PART_ALL ((SxPart){0, 1})
+
 typedef struct SxConsumer
 {
 	MemoryContext context; /* all of it; deleting it closes the source */
+	SxPart part;
 	const SxStream *stream;
 	SxReader *reader;
 	SxSource *source;
@@ -80,11 +90,15 @@ extern Oid sx_stream_owner(Oid relid);
 extern int64 sx_now_us(void);
 
 /*
- * Start reading for a reader at its stored positions; NULL when it is gone.
+ * Start reading for a reader, a part of its partitions, at its stored positions; NULL when it is gone.
  * In a transaction with an active snapshot; what is made outlives it.
  */
-extern SxConsumer *sx_consumer_open(int32 reader, int64 queue_bytes, MemoryContext parent);
+extern SxConsumer *
+sx_consumer_open(int32 reader, SxPart part, int64 queue_bytes, MemoryContext parent);
 extern void sx_consumer_close(SxConsumer *consumer);
+
+/* Whether a partition is of the consumer's part. */
+extern bool sx_consumer_reads(const SxConsumer *consumer, int32 partition);
 
 /*
  * Look at stream, reader and views again, in a transaction with an active
@@ -103,6 +117,15 @@ extern bool sx_consumer_discover(SxConsumer *consumer, int timeout_ms, SxDiscove
 extern void sx_consumer_add(SxConsumer *consumer, const SxDiscovery *discovery);
 extern void sx_consumer_read(SxConsumer *consumer, const SxDiscovery *discovery);
 
+/* Begin to read the partitions of its part that are not read yet. */
+extern void sx_consumer_start(SxConsumer *consumer);
+
+/*
+ * At the start of a batch, under the stream's lock and a snapshot: where the other workers have moved the
+ * reader.  An ERROR (serialization_failure) when somebody moved the consumer's own partitions.
+ */
+extern void sx_consumer_reload(SxConsumer *consumer);
+
 /*
  * Take messages that have come, until there are max_rows or max_bytes of them;
  * waits up to timeout_ms for the first.  Returns how many came.
@@ -120,10 +143,10 @@ extern void sx_consumer_limit(SxConsumer *consumer, const SxConsumer *other);
 /* Keep positions as those of the last commit. */
 extern void sx_consumer_remember(SxConsumer *consumer);
 
-/* Messages known to be there and not yet taken; 0 as well when nothing is known. */
+/* Messages known to be there, in its part, and not yet taken; 0 as well when nothing is known. */
 extern int64 sx_consumer_lag(const SxConsumer *consumer);
 
-/* Whether the end of each partition was seen. */
+/* Whether the end of each partition of its part was seen. */
 extern bool sx_consumer_is_at_end(const SxConsumer *consumer);
 
 /*

@@ -135,7 +135,5 @@ sx_consumer_read(SxConsumer *consumer, const SxDiscovery *discovery)
 	if (is_news(consumer, discovery->cluster))
 		consumer->reader->cluster =
 			MemoryContextStrdup(consumer->reader->context, discovery->cluster);
-	for (int i = 0; i < discovery->count; i++)
-		sx_source_add(consumer->source, discovery->partitions[i].partition,
-					  discovery->partitions[i].start_offset);
+	sx_consumer_start(consumer);
 }

@@ -1,6 +1,6 @@
 /*
  * launcher.c
- *	  The launcher: sees to it that each Kafka stream with views has a worker.
+ *	  The launcher: sees to it that each Kafka stream with views has its workers.
  *
  * It is connected to no database, so that it never stands in the way of DROP
  * DATABASE.  Which streams there are, a short-lived probe tells for one
@@ -35,6 +35,7 @@
 #include "catalog/activity.h"
 #include "catalog/setting.h"
 #include "query/define.h"
+#include "worker/board.h"
 #include "worker/shared.h"
 #include "worker/utility.h"
 
@@ -296,12 +297,37 @@ note_end(int i, TimestampTz now)
 	handles[i] = NULL;
 	slot->pid = 0;
 	slot->latch = NULL;
+	slot->must_yield = false;
 	if (slot->failures > 1)
 		pause_ms = Min((int64) RESTART_MS << Min(slot->failures - 1, 20),
 					   (int64) sx_max_restart_backoff_ms);
 	slot->state = slot->failures > 0 ? SX_WORKER_BACKING_OFF : SX_WORKER_WAITING;
 	slot->start_after = TimestampTzPlusMilliseconds(now, pause_ms);
 	slot->restarts++;
+}
+
+/*
+ * A stream's first worker, which reads all partitions if it must, waits for a place: a worker
+ * that only helps another stream's goes.
+ */
+static void
+end_further_worker(TimestampTz now)
+{
+	int last = -1;
+
+	for (int i = 0; i < SX_MAX_SLOTS; i++)
+	{
+		SxWorkerSlot *slot = &sx_shared->slots[i];
+
+		if (slot->in_use && slot->number > 0 && has_process(i) &&
+			(last < 0 || slot->number > sx_shared->slots[last].number))
+			last = i;
+	}
+	if (last < 0)
+		return;
+	sx_shared->slots[last].must_yield = true;
+	sx_shared_end_worker(&sx_shared->slots[last]);
+	appoint(TimestampTzPlusMilliseconds(now, CHECK_MS));
 }
 
 /* Start the slot's worker if it wants one and may; count it if it runs. */
@@ -319,11 +345,14 @@ start_worker(int i, TimestampTz now, int *running)
 	if (*running >= sx_max_workers)
 	{
 		slot->state = SX_WORKER_WAITING;
+		if (slot->number == 0)
+			end_further_worker(now);
 		warn_no_place(now, true);
 		return;
 	}
 	fill_worker(&worker, "sx_worker_main", "", Int32GetDatum(i));
-	snprintf(worker.bgw_name, BGW_MAXLEN, "streamx worker for stream %s", slot->name);
+	snprintf(worker.bgw_name, BGW_MAXLEN, "streamx worker %d for stream %s", slot->number + 1,
+			 slot->name);
 	strlcpy(worker.bgw_type, "streamx worker", BGW_MAXLEN);
 	slot->state = SX_WORKER_STARTING;
 	slot->started_at = now;
@@ -370,12 +399,17 @@ tend_workers(TimestampTz now)
 			slot->asked_at = 0;
 		running++;
 	}
-	for (int i = 0; i < SX_MAX_SLOTS; i++)
+	/* the streams' first workers, then the second ones, ... */
+	for (int number = 0; number < SX_MAX_STREAM_WORKERS && sx_enabled; number++)
 	{
-		SxWorkerSlot *slot = &sx_shared->slots[i];
+		for (int i = 0; i < SX_MAX_SLOTS; i++)
+		{
+			SxWorkerSlot *slot = &sx_shared->slots[i];
 
-		if (slot->in_use && sx_enabled && !has_process(i) && !sx_shared_is_held(slot->database))
-			start_worker(i, now, &running);
+			if (slot->in_use && slot->number == number && !has_process(i) &&
+				!sx_shared_is_held(slot->database))
+				start_worker(i, now, &running);
+		}
 	}
 	LWLockRelease(sx_shared->lock);
 }
@@ -473,6 +507,7 @@ sx_launcher_init(void)
 	BackgroundWorker worker;
 
 	sx_shared_init();
+	sx_board_init();
 	sx_utility_init();
 	sx_views_changed = sx_launcher_wakeup;
 	fill_worker(&worker, "sx_launcher_main", "streamx launcher", (Datum) 0);

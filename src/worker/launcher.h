@@ -1,6 +1,6 @@
 /*
  * launcher.h
- *	  The launcher: sees to it that each Kafka stream with views has a worker.
+ *	  The launcher: sees to it that each Kafka stream with views has its workers.
  */
 #ifndef SX_LAUNCHER_H
 #define SX_LAUNCHER_H

@@ -6,6 +6,9 @@
  *		younger       o---------->  ...   |   reads no further than the older one stands,
  *		                                  |   then both are at the same offsets
  *
+ * Where several workers serve the older one, those that do not serve the younger one
+ * are asked to stand still for a moment when it is near.
+ *
  * They are one if nothing tells them apart any more: positions, greatest event
  * times, watermark, and the messages that they refused.  Where the younger one
  * began is kept with its views, for verify.
@@ -18,10 +21,13 @@
 
 #include "catalog/spi.h"
 #include "worker/meeting.h"
+#include "worker/part.h"
 #include "worker/worker.h"
 
 #define RETRY_US USECS_PER_SEC
 #define NEAR_ROWS 20000
+#define STILL_US 300000
+#define MOST_STILL_TRIES 6 /* after which the pauses between two do not get longer */
 
 /* Of a join: the reader that goes, and the one that stays. */
 typedef struct Pair
@@ -45,10 +51,10 @@ is_well(const SxTask *task)
 static bool
 is_near_end(const SxTask *task)
 {
-	int64 lag = sx_consumer_lag(task->consumer);
+	int64 lag = sx_part_lag(task->consumer);
 
 	/* 0 may mean that it is not known */
-	return lag > 0 ? lag <= NEAR_ROWS : sx_consumer_is_at_end(task->consumer);
+	return lag > 0 ? lag <= NEAR_ROWS : sx_part_is_at_end(task->consumer);
 }
 
 /* The oldest reader of the same topic that is at work, near the end; NULL: there is none. */
@@ -72,11 +78,43 @@ find_older(List *tasks, const SxTask *task)
 	return oldest;
 }
 
+/* Whether the younger reader can stand where the older one does in a moment. */
+static bool
+is_near(const SxReader *younger, SxReader *older)
+{
+	int64 distance = 0;
+
+	for (int i = 0; i < younger->npartitions; i++)
+	{
+		const SxPartition *theirs = sx_reader_partition(older, younger->partitions[i].partition);
+
+		if (theirs)
+			distance += theirs->next_offset - younger->partitions[i].next_offset;
+	}
+	return distance <= NEAR_ROWS;
+}
+
+/* Ask the workers that serve the older reader, too, not to move it until the younger one is there. */
+static void
+stand_still(SxTask *task, const SxTask *older)
+{
+	int64 now = sx_now_us();
+
+	if (older->part.count == 1 || now < task->still_at_us ||
+		!is_near(task->consumer->reader, older->consumer->reader))
+		return;
+	sx_shared_still_siblings(sx_worker_slot, now + STILL_US);
+	task->still_at_us = now + (RETRY_US << task->still_tries);
+	task->still_tries = Min(task->still_tries + 1, MOST_STILL_TRIES);
+}
+
 void
 sx_meeting_aim(List *tasks, SxTask *task)
 {
 	SxTask *older = find_older(tasks, task);
 
+	if (older && task->join_at_us != PG_INT64_MAX)
+		stand_still(task, older);
 	if (task->consumer)
 		sx_consumer_limit(task->consumer,
 						  older && task->join_at_us != PG_INT64_MAX ? older->consumer : NULL);
@@ -197,6 +235,11 @@ sx_meeting_join(List *tasks, SxTask *task)
 										 older->reader, error->message)));
 		pair.are_joined = false;
 		task->join_at_us = sx_now_us() + RETRY_US;
+	}
+	if (pair.are_joined && older->part.count > 1)
+	{
+		sx_shared_still_siblings(sx_worker_slot, 0);
+		sx_shared_wake_siblings(sx_worker_slot, true);
 	}
 	if (pair.are_joined)
 		ereport(LOG, (errmsg("views of stream \"%s\" that were catching up have joined the others",

@@ -23,8 +23,12 @@
 
 /* Streams that are read from Kafka by a view, neither of which is paused. */
 static const char *const wanted_streams =
-	"SELECT s.stream::pg_catalog.oid, c.relname::pg_catalog.text"
+	"SELECT s.stream::pg_catalog.oid, c.relname::pg_catalog.text,"
+	"       COALESCE((SELECT o.option_value::pg_catalog.int4"
+	"                   FROM pg_catalog.pg_options_to_table(f.ftoptions) o"
+	"                  WHERE o.option_name = 'workers'), 1)"
 	"  FROM streamx.streams s JOIN pg_catalog.pg_class c ON c.oid = s.stream"
+	"  JOIN pg_catalog.pg_foreign_table f ON f.ftrelid = s.stream"
 	" WHERE NOT s.paused"
 	"   AND EXISTS (SELECT FROM streamx.readers r JOIN streamx.view_streams v USING (reader)"
 	"                WHERE r.stream = s.stream AND r.topic <> '' AND NOT r.paused)";
@@ -33,6 +37,7 @@ typedef struct WantedStream
 {
 	Oid stream;
 	const char *name;
+	int workers;
 } WantedStream;
 
 /* Ask the catalog; the list lives in the current memory context. */
@@ -57,6 +62,7 @@ list_streams(void)
 
 		stream->stream = DatumGetObjectId(SPI_getbinval(tuple, desc, 1, &isnull));
 		stream->name = TextDatumGetCString(SPI_getbinval(tuple, desc, 2, &isnull));
+		stream->workers = DatumGetInt32(SPI_getbinval(tuple, desc, 3, &isnull));
 		streams = lappend(streams, stream);
 		MemoryContextSwitchTo(old);
 	}
@@ -104,9 +110,9 @@ forget_gone(const Counters *counters)
 	sx_spi_end(&spi);
 }
 
-/* A slot for a stream that has none; under the lock. */
+/* A slot for a worker that has none; under the lock. */
 static SxWorkerSlot *
-take_slot(const WantedStream *stream)
+take_slot(const WantedStream *stream, int number)
 {
 	for (int i = 0; i < SX_MAX_SLOTS; i++)
 	{
@@ -118,9 +124,25 @@ take_slot(const WantedStream *stream)
 		slot->in_use = true;
 		slot->database = MyDatabaseId;
 		slot->stream = stream->stream;
+		slot->number = number;
 		return slot;
 	}
 	return NULL;
+}
+
+/* Whether there is a slot for one of a stream's workers; under the lock. */
+static bool
+want_worker(const WantedStream *stream, int number)
+{
+	SxWorkerSlot *slot = sx_shared_slot(stream->stream, number);
+
+	if (slot == NULL)
+		slot = take_slot(stream, number);
+	if (slot == NULL)
+		return false;
+	slot->is_wanted = true;
+	strlcpy(slot->name, stream->name, NAMEDATALEN);
+	return true;
 }
 
 /* Write what is wanted into the table of workers. */
@@ -134,26 +156,22 @@ set_wanted(List *streams)
 	for (int i = 0; i < SX_MAX_SLOTS; i++)
 		if (sx_shared->slots[i].in_use && sx_shared->slots[i].database == MyDatabaseId)
 			sx_shared->slots[i].is_wanted = false;
-	foreach (lc, streams)
+	/* a stream's first worker comes before others' second ones */
+	for (int number = 0; number < SX_MAX_STREAM_WORKERS; number++)
 	{
-		WantedStream *stream = lfirst(lc);
-		SxWorkerSlot *slot = sx_shared_slot(stream->stream);
-
-		if (slot == NULL)
-			slot = take_slot(stream);
-		if (slot == NULL)
+		foreach (lc, streams)
 		{
-			is_full = true;
-			continue;
+			const WantedStream *stream = lfirst(lc);
+
+			if (number < stream->workers && !want_worker(stream, number))
+				is_full = true;
 		}
-		slot->is_wanted = true;
-		strlcpy(slot->name, stream->name, NAMEDATALEN);
 	}
 	sx_shared->probing = InvalidOid;
 	LWLockRelease(sx_shared->lock);
 	if (is_full)
 		ereport(WARNING, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-						  errmsg("streamx cannot read more than %d streams", SX_MAX_SLOTS)));
+						  errmsg("streamx cannot have more than %d workers", SX_MAX_SLOTS)));
 }
 
 /* Compare the catalog with what is in shared memory, once. */

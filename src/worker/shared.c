@@ -72,16 +72,93 @@ sx_shared_wake_launcher(void)
 }
 
 SxWorkerSlot *
-sx_shared_slot(Oid stream)
+sx_shared_slot(Oid stream, int number)
 {
 	for (int i = 0; i < SX_MAX_SLOTS; i++)
 	{
 		SxWorkerSlot *slot = &sx_shared->slots[i];
 
-		if (slot->in_use && slot->database == MyDatabaseId && slot->stream == stream)
+		if (slot->in_use && slot->database == MyDatabaseId && slot->stream == stream &&
+			slot->number == number)
 			return slot;
 	}
 	return NULL;
+}
+
+bool
+sx_shared_are_siblings(const SxWorkerSlot *left, const SxWorkerSlot *right)
+{
+	return left->in_use && right->in_use && left->database == right->database &&
+		   left->stream == right->stream;
+}
+
+int
+sx_shared_rank(const SxWorkerSlot *slot, int *count)
+{
+	int rank = 0;
+
+	*count = 0;
+	for (int i = 0; i < SX_MAX_SLOTS; i++)
+	{
+		const SxWorkerSlot *other = &sx_shared->slots[i];
+
+		if (other->pid == 0 || !sx_shared_are_siblings(slot, other))
+			continue;
+		(*count)++;
+		if (other->number < slot->number)
+			rank++;
+	}
+	return rank;
+}
+
+void
+sx_shared_wake_siblings(SxWorkerSlot *slot, bool has_news)
+{
+	LWLockAcquire(sx_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < SX_MAX_SLOTS; i++)
+	{
+		SxWorkerSlot *other = &sx_shared->slots[i];
+
+		if (other == slot || !sx_shared_are_siblings(slot, other))
+			continue;
+		other->generation += has_news;
+		if (other->latch != NULL)
+			SetLatch(other->latch);
+	}
+	LWLockRelease(sx_shared->lock);
+}
+
+void
+sx_shared_wake_first(const SxWorkerSlot *slot)
+{
+	const SxWorkerSlot *first = NULL;
+
+	LWLockAcquire(sx_shared->lock, LW_SHARED);
+	for (int i = 0; i < SX_MAX_SLOTS; i++)
+	{
+		const SxWorkerSlot *other = &sx_shared->slots[i];
+
+		if (other->latch != NULL && sx_shared_are_siblings(slot, other) &&
+			(first == NULL || other->number < first->number))
+			first = other;
+	}
+	if (first != NULL)
+		SetLatch(first->latch);
+	LWLockRelease(sx_shared->lock);
+}
+
+void
+sx_shared_still_siblings(SxWorkerSlot *slot, int64 until_us)
+{
+	LWLockAcquire(sx_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < SX_MAX_SLOTS; i++)
+	{
+		SxWorkerSlot *other = &sx_shared->slots[i];
+
+		if (other != slot && sx_shared_are_siblings(slot, other))
+			other->still_until_us = until_us;
+	}
+	LWLockRelease(sx_shared->lock);
 }
 
 bool
@@ -96,7 +173,8 @@ sx_shared_is_held(Oid database)
 bool
 sx_shared_may_run(const SxWorkerSlot *slot)
 {
-	return slot->is_wanted && sx_enabled && !sx_shared_is_held(slot->database);
+	return slot->is_wanted && !slot->must_yield && sx_enabled &&
+		   !sx_shared_is_held(slot->database);
 }
 
 void

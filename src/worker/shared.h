@@ -1,7 +1,7 @@
 /*
  * shared.h
  *	  What launcher, workers and backends share: a table of workers in shared
- *	  memory, one slot for each Kafka stream that wants one.
+ *	  memory, as many slots for each Kafka stream as it wants workers.
  *
  *	  wanted, no process           process                       process
  *	  WAITING --launcher starts--> STARTING --worker connects--> RUNNING ...
@@ -18,6 +18,7 @@
 
 #include "access/xlogdefs.h"
 #include "catalog/activity.h"
+#include "catalog/option.h"
 #include "storage/condition_variable.h"
 #include "storage/latch.h"
 #include "storage/lwlock.h"
@@ -42,9 +43,11 @@ typedef enum SxWorkerState
 typedef struct SxWorkerSlot
 {
 	bool in_use;
-	bool is_wanted; /* false: to be ended */
+	bool is_wanted;	 /* false: to be ended */
+	bool must_yield; /* to be ended for another stream's first worker */
 	Oid database;
 	Oid stream;
+	int number;				/* of the stream's workers, from 0 */
 	char name[NAMEDATALEN]; /* of the stream, for people */
 	SxWorkerState state;
 	pid_t pid;				 /* 0: no process */
@@ -58,6 +61,7 @@ typedef struct SxWorkerSlot
 	int64 batches;
 	TimestampTz last_batch_at;
 	uint32 generation;		   /* moves when the catalog has news for the worker */
+	volatile int64 still_until_us; /* it commits nothing before (as sx_now_us) */
 	volatile bool is_in_batch; /* between a batch's begin and the update of what follows */
 	XLogRecPtr commit_lsn;	   /* end of the last batch's commit record */
 	SxActivityError error;
@@ -94,13 +98,31 @@ extern void sx_shared_init(void);
 /* Wake the launcher, if it runs. */
 extern void sx_shared_wake_launcher(void);
 
-/* The slot of a stream of the current database, or NULL.  Under the lock. */
-extern SxWorkerSlot *sx_shared_slot(Oid stream);
+/* A slot of a stream of the current database, or NULL.  Under the lock. */
+extern SxWorkerSlot *sx_shared_slot(Oid stream, int number);
+
+/* Whether the two are of one stream.  Under the lock. */
+extern bool sx_shared_are_siblings(const SxWorkerSlot *left, const SxWorkerSlot *right);
+
+/*
+ * Of a stream's workers that run, which one this is, from 0; *count: how many there are.
+ * Under the lock.
+ */
+extern int sx_shared_rank(const SxWorkerSlot *slot, int *count);
+
+/* Wake the stream's other workers; with news, they look at the catalog again. */
+extern void sx_shared_wake_siblings(SxWorkerSlot *slot, bool has_news);
+
+/* Wake the first of the stream's workers that run. */
+extern void sx_shared_wake_first(const SxWorkerSlot *slot);
+
+/* Ask the stream's other workers to commit nothing before a time (as sx_now_us). */
+extern void sx_shared_still_siblings(SxWorkerSlot *slot, int64 until_us);
 
 /* Whether somebody holds a database back.  Under the lock. */
 extern bool sx_shared_is_held(Oid database);
 
-/* Whether the slot's worker is wanted, and nobody holds its database back.  Under the lock. */
+/* Whether the slot's worker is wanted, here, and nobody holds its database back.  Under the lock. */
 extern bool sx_shared_may_run(const SxWorkerSlot *slot);
 
 /*

@@ -104,8 +104,8 @@ streamx_activity(PG_FUNCTION_ARGS)
 }
 
 /*
- * streamx.workers(): (database oid, stream oid, stream_name, pid, state, rows,
- * batches, last_batch_at, restarts, last_error, last_error_sqlstate,
+ * streamx.workers(): (database oid, stream oid, stream_name, number, pid, state,
+ * rows, batches, last_batch_at, restarts, last_error, last_error_sqlstate,
  * last_error_at).
  */
 Datum
@@ -124,8 +124,8 @@ streamx_workers(PG_FUNCTION_ARGS)
 	for (int i = 0; i < SX_MAX_SLOTS; i++)
 	{
 		const SxWorkerSlot *slot = &slots[i];
-		Datum values[12] = {0};
-		bool nulls[12] = {false};
+		Datum values[13] = {0};
+		bool nulls[13] = {false};
 
 		if (!slot->in_use)
 			continue;
@@ -134,14 +134,15 @@ streamx_workers(PG_FUNCTION_ARGS)
 		values[0] = ObjectIdGetDatum(slot->database);
 		values[1] = ObjectIdGetDatum(slot->stream);
 		values[2] = CStringGetTextDatum(slot->name);
-		nulls[3] = slot->pid == 0;
-		values[3] = Int32GetDatum(slot->pid);
-		values[4] = CStringGetTextDatum(sx_worker_state_name(slot->state));
-		values[5] = Int64GetDatum(slot->rows);
-		values[6] = Int64GetDatum(slot->batches);
-		put_time(slot->last_batch_at, &values[7], &nulls[7]);
-		values[8] = Int64GetDatum(slot->restarts);
-		put_error(&slot->error, &values[9], &nulls[9]);
+		values[3] = Int32GetDatum(slot->number + 1);
+		nulls[4] = slot->pid == 0;
+		values[4] = Int32GetDatum(slot->pid);
+		values[5] = CStringGetTextDatum(sx_worker_state_name(slot->state));
+		values[6] = Int64GetDatum(slot->rows);
+		values[7] = Int64GetDatum(slot->batches);
+		put_time(slot->last_batch_at, &values[8], &nulls[8]);
+		values[9] = Int64GetDatum(slot->restarts);
+		put_error(&slot->error, &values[10], &nulls[10]);
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
 	PG_RETURN_NULL();

@@ -29,6 +29,7 @@
 #include "query/attach.h"
 #include "query/retention.h"
 #include "worker/launcher.h"
+#include "worker/part.h"
 #include "worker/silence.h"
 #include "worker/worker.h"
 
@@ -101,6 +102,8 @@ fail(SxTask *task, ErrorData *error)
 	task->failures++;
 	task->state = SX_WORKER_FAILING;
 	task->retry_at_us = sx_now_us() + backoff_us(task->failures);
+	if (task->part.count > 1)
+		sx_part_withdraw();
 	sx_activity_failed(SX_ACTIVITY_READER, task->reader, sx_worker_slot->stream, error);
 	LWLockAcquire(sx_shared->lock, LW_EXCLUSIVE);
 	sx_activity_error_set(&sx_worker_slot->error, error);
@@ -210,7 +213,8 @@ static void
 open_consumer(SxTask *task, void *argument)
 {
 	PushActiveSnapshot(GetTransactionSnapshot());
-	task->consumer = sx_consumer_open(task->reader, *(int64 *) argument, TopMemoryContext);
+	task->consumer =
+		sx_consumer_open(task->reader, task->part, *(int64 *) argument, TopMemoryContext);
 	PopActiveSnapshot();
 }
 
@@ -225,6 +229,8 @@ refresh_consumer(SxTask *task, void *argument)
 void
 sx_task_close(SxTask *task)
 {
+	if (task->consumer && task->consumer->part.count > 1)
+		sx_part_withdraw();
 	if (task->consumer)
 		sx_consumer_close(task->consumer);
 	task->consumer = NULL;
@@ -238,7 +244,7 @@ prepare(SxTask *task, int64 queue_bytes)
 {
 	ErrorData *error = NULL;
 
-	if (task->consumer && task->is_stale)
+	if (task->consumer && task->is_stale && !task->must_reopen)
 		error = sx_task_transaction(task, refresh_consumer, NULL);
 	if (error == NULL && task->must_reopen)
 		sx_task_close(task);
@@ -297,6 +303,7 @@ take_found(SxTask *task, SxDiscovery *found)
 	if (failure == NULL)
 	{
 		sx_consumer_read(task->consumer, found);
+		sx_shared_wake_siblings(sx_worker_slot, true);
 		return true;
 	}
 	sx_consumer_rollback(task->consumer);
@@ -340,7 +347,8 @@ discover(SxTask *task)
 		task->failures = 0;
 		task->state = SX_WORKER_CATCHING_UP;
 	}
-	return !is_news || take_found(task, &found);
+	/* of several workers the first one adds partitions, and wakes the others */
+	return !is_news || task->part.number > 0 || take_found(task, &found);
 }
 
 /* ---- gaps ---- */
@@ -515,6 +523,11 @@ is_ready(SxTask *task, int limit, size_t batch_bytes, int64 now, int64 *later)
 	*later = NEVER;
 	if (task->is_careful)
 		return true;
+	if (task->part.count > 1 && now < sx_worker_slot->still_until_us)
+	{
+		*later = sx_worker_slot->still_until_us;
+		return false;
+	}
 	if (consumer->nmessages == 0)
 	{
 		*later = sx_silence_next(consumer);
@@ -541,7 +554,11 @@ watch_connection(SxTask *task)
 	bool is_fatal = false;
 	char *reason = sx_source_error(task->consumer->source, &is_fatal);
 	bool is_connected = sx_source_is_connected(task->consumer->source);
+	int npartitions;
 
+	(void) sx_source_partitions(task->consumer->source, &npartitions);
+	if (npartitions == 0 && task->part.count > 1)
+		is_connected = true; /* it asks for nothing, and hears nothing */
 	if (!is_connected || !task->was_connected)
 		sx_silence_restart(task->consumer);
 	if (is_connected && !task->was_connected)
@@ -598,6 +615,19 @@ delete_some(SxTask *task)
 	task->retention_at_us = wait_us < SX_RETENTION_NONE ? sx_now_us() + wait_us : NEVER;
 }
 
+/* What the stream's other workers have done meanwhile. */
+static void
+follow_others(SxTask *task)
+{
+	int64 look_at_us = sx_now_us() + RETENTION_INTERVAL_US;
+
+	if (sx_part_follow(task->consumer) && task->has_retention)
+		task->retention_at_us = Min(task->retention_at_us, look_at_us);
+	/* one of them deletes what the batches of all let go */
+	if (task->part.number > 0)
+		task->retention_at_us = NEVER;
+}
+
 static int64
 take_turn(SxTask *task, int64 queue_bytes, size_t batch_bytes)
 {
@@ -611,6 +641,7 @@ take_turn(SxTask *task, int64 queue_bytes, size_t batch_bytes)
 		return task->retry_at_us;
 	if (!prepare(task, queue_bytes) || !discover(task) || !pass_gap(task))
 		return task->consumer ? task->retry_at_us : Max(task->retry_at_us, sx_now_us() + 1000);
+	follow_others(task);
 	if (!task->is_careful)
 	{
 		bool was_empty = task->consumer->nmessages == 0;
@@ -619,12 +650,14 @@ take_turn(SxTask *task, int64 queue_bytes, size_t batch_bytes)
 			task->first_message_us = sx_now_us();
 	}
 	watch_connection(task);
+	sx_part_post(task->consumer);
 	now = sx_now_us();
 	if (task->consumer->nmessages == 0 && sx_consumer_gap(task->consumer, &gap))
 		return now; /* found just now: pass_gap is next */
 	if (is_ready(task, limit, batch_bytes, now, &later))
 	{
 		commit_batch(task);
+		sx_part_post(task->consumer);
 		now = sx_now_us();
 		later = task->retry_at_us > now ? task->retry_at_us : now;
 	}
@@ -634,6 +667,8 @@ take_turn(SxTask *task, int64 queue_bytes, size_t batch_bytes)
 		now = sx_now_us();
 	}
 	later = Min(later, task->retention_at_us);
+	if (task->has_retention && task->part.count > 1 && task->part.number == 0)
+		later = Min(later, now + RETENTION_INTERVAL_US);
 	report_at = report_partitions(task, now);
 	later = Min(later, report_at);
 	return Min(later, task->discover_at_us);

@@ -14,12 +14,15 @@
 typedef struct SxTask
 {
 	int32 reader;
+	SxPart part;		  /* that this worker reads */
 	SxConsumer *consumer; /* NULL: not open yet */
 	SxWorkerState state;
 	bool is_careful;	/* the batch failed: look for the row */
 	bool must_reopen;	/* positions moved, other brokers: start anew */
 	bool is_stale;		/* the catalog has news */
 	int64 join_at_us;	/* when to try to join an older reader; PG_INT64_MAX: it cannot */
+	int64 still_at_us;	/* when to ask the other workers again to stand still for that */
+	int still_tries;
 	bool was_connected; /* to a broker, when last looked at */
 	int failures;		/* in a row */
 	bool was_stale;		/* the catalog had changed when something failed, and was read again */

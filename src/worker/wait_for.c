@@ -176,11 +176,11 @@ is_reached(Wait *wait)
 	return is_done;
 }
 
-/* What was reached must stay: workers commit without waiting for the disk. */
-static void
-flush_batches(Oid stream)
+/* The end of the last batch of one of the stream's workers, when the one it is in is over. */
+static XLogRecPtr
+end_of_batch(Oid stream, int number)
 {
-	XLogRecPtr lsn = InvalidXLogRecPtr;
+	XLogRecPtr lsn;
 	bool is_in_batch;
 	int64 batches = -1;
 
@@ -190,7 +190,7 @@ flush_batches(Oid stream)
 
 		CHECK_FOR_INTERRUPTS();
 		LWLockAcquire(sx_shared->lock, LW_SHARED);
-		slot = sx_shared_slot(stream);
+		slot = sx_shared_slot(stream, number);
 		is_in_batch = slot && slot->is_in_batch && (batches < 0 || slot->batches == batches);
 		batches = slot ? slot->batches : 0;
 		lsn = slot ? slot->commit_lsn : InvalidXLogRecPtr;
@@ -198,6 +198,17 @@ flush_batches(Oid stream)
 		if (is_in_batch)
 			pg_usleep(1000);
 	} while (is_in_batch);
+	return lsn;
+}
+
+/* What was reached must stay: workers commit without waiting for the disk. */
+static void
+flush_batches(Oid stream)
+{
+	XLogRecPtr lsn = InvalidXLogRecPtr;
+
+	for (int number = 0; number < SX_MAX_STREAM_WORKERS; number++)
+		lsn = Max(lsn, end_of_batch(stream, number));
 	if (!XLogRecPtrIsInvalid(lsn))
 		XLogFlush(lsn);
 }

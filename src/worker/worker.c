@@ -1,6 +1,7 @@
 /*
  * worker.c
- *	  The worker: reads one Kafka stream into the views that hang on it.
+ *	  The worker: reads one Kafka stream, or some of its partitions, into the views
+ *	  that hang on it.
  *
  * It serves the stream's readers in turn (task.c) and sleeps, without
  * transaction or snapshot, when none of them has anything to do.  It ends only
@@ -34,12 +35,14 @@
 #include "catalog/spi.h"
 #include "worker/launcher.h"
 #include "worker/meeting.h"
+#include "worker/part.h"
 #include "worker/shared.h"
 #include "worker/silence.h"
 #include "worker/task.h"
 
 #define LOOK_AGAIN_US USECS_PER_SEC /* after the catalog could not be read */
 #define MAX_SLEEP_MS 60000
+#define MEETING_LOOK_US 100000 /* how far others have moved the reader that younger ones are to meet */
 
 SxWorkerSlot *sx_worker_slot = NULL;
 
@@ -71,6 +74,7 @@ sx_worker_run_batch(SxConsumer *consumer, bool is_careful, bool (*is_stale)(void
 	}
 	nviews = list_length(reader->views);
 	PushActiveSnapshot(GetTransactionSnapshot());
+	sx_consumer_reload(consumer);
 
 	sx_batch_decode(batch, consumer->messages, consumer->nmessages, sx_apply_columns(reader),
 					GetCurrentTimestamp());
@@ -132,16 +136,37 @@ list_readers(Oid stream)
 	return readers;
 }
 
-/* Make tasks follow the list of readers. */
-static void
-align_tasks(List *readers)
+/* Which of the stream's workers that run this one is. */
+static SxPart
+find_part(void)
 {
+	SxPart part;
+
+	LWLockAcquire(sx_shared->lock, LW_SHARED);
+	part.number = sx_shared_rank(sx_worker_slot, &part.count);
+	LWLockRelease(sx_shared->lock);
+	return part;
+}
+
+/*
+ * Make tasks follow the list of readers.  Several workers share the partitions of the oldest one, which
+ * most views hang on; the others, until they join it, are the first worker's.
+ */
+static void
+align_tasks(List *readers, SxPart part)
+{
+	int32 oldest = readers ? linitial_int(readers) : 0;
 	ListCell *lc;
 
+	if (part.number > 0)
+		readers = list_truncate(readers, 1);
 	foreach (lc, tasks)
 	{
 		SxTask *task = lfirst(lc);
+		SxPart wanted = task->reader == oldest ? part : SX_PART_ALL;
 
+		task->must_reopen |= wanted.number != task->part.number || wanted.count != task->part.count;
+		task->part = wanted;
 		task->is_stale = true;
 		task->discover_at_us = 0;
 		task->retention_at_us = 0;
@@ -161,6 +186,7 @@ align_tasks(List *readers)
 		SxTask *task = palloc0(sizeof(SxTask));
 
 		task->reader = lfirst_int(lc);
+		task->part = task->reader == oldest ? part : SX_PART_ALL;
 		task->state = SX_WORKER_STARTING;
 		tasks = lappend(tasks, task);
 		MemoryContextSwitchTo(old);
@@ -195,6 +221,7 @@ look_at_catalog(void)
 	static bool has_failed = false;
 	MemoryContext context = CurrentMemoryContext;
 	uint32 generation = sx_worker_slot->generation;
+	SxPart part = find_part();
 
 	relation_changed = false;
 	PG_TRY();
@@ -212,7 +239,7 @@ look_at_catalog(void)
 		MemoryContextSwitchTo(context);
 		if (readers == NIL)
 			leave_if_unneeded(generation);
-		align_tasks(readers);
+		align_tasks(readers, part);
 		seen_generation = generation;
 		look_at_us = PG_INT64_MAX;
 		has_failed = false;
@@ -376,6 +403,8 @@ serve_tasks(void)
 		until = Min(until, next);
 		handle_interrupts();
 	}
+	if (list_length(tasks) > 1 && ((SxTask *) linitial(tasks))->part.count > 1)
+		until = Min(until, sx_now_us() + MEETING_LOOK_US);
 	return until;
 }
 
@@ -417,6 +446,8 @@ leave_slot(int code, Datum arg)
 	if (code != 0)
 		sx_worker_slot->failures++;
 	LWLockRelease(sx_shared->lock);
+	sx_part_withdraw();
+	sx_shared_wake_siblings(sx_worker_slot, true); /* they read its partitions now */
 	sx_shared_wake_launcher();
 }
 
@@ -432,8 +463,10 @@ enter_slot(int index)
 	sx_worker_slot->pid = MyProcPid;
 	sx_worker_slot->latch = MyLatch;
 	sx_worker_slot->asked_at = 0;
+	sx_worker_slot->still_until_us = 0;
 	LWLockRelease(sx_shared->lock);
 	before_shmem_exit(leave_slot, (Datum) 0);
+	sx_shared_wake_siblings(sx_worker_slot, true);
 	return may_run;
 }
 
