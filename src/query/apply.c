@@ -50,6 +50,7 @@ typedef struct Share
 	SxBatch *batch;
 	SxSelection selection;
 	SxApplyCounts *counts;
+	const SxKept *kept; /* of a family's first: the groups of the rows on time, or NULL */
 
 	/* of a careful run: */
 	SxTimeliness timeliness; /* of the rows at hand */
@@ -62,16 +63,19 @@ static List *first_rows(const SxView *view);
 static void refuse_rows(SxReader *reader, SxBatch *batch, SxApplyCounts *counts);
 static void
 refuse_columns(const SxView *view, SxReader *reader, SxBatch *batch, SxApplyCounts *counts);
-static void apply_families(SxReader *reader, SxBatch *batch, SxApplyCounts *counts);
+static void apply_families(SxReader *reader, SxBatch *batch, const SxPrepared *prepared,
+						   SxApplyCounts *counts);
 static void apply_one_by_one(SxReader *reader, SxBatch *batch, SxApplyCounts *counts);
 static void count_view(Oid view, SxApplyCounts *own, SxApplyCounts *counts);
-static void apply_family(List *views, SxReader *reader, SxBatch *batch, SxApplyCounts *counts);
+static void apply_family(List *views, SxReader *reader, SxBatch *batch, const SxPrepared *prepared,
+						 SxApplyCounts *counts);
 static void select_rows(List *family);
 static bool apply_carefully(Oid view, SxReader *reader, SxBatch *batch, bool is_alone,
 							SxApplyCounts *counts, Oid *paused_view);
 static void run_rows(List *family, SxTimeliness timeliness, const SxRows *rows);
 static void note_rows(Share *share, SxTimeliness timeliness, const SxRows *rows);
-static void run_deltas(List *family, const SxRows *rows, int64 from_window);
+static void
+run_deltas(List *family, const SxRows *rows, int64 from_window, const SxKept *kept);
 static void add_counts(SxApplyCounts *sum, const SxApplyCounts *counts);
 static void advance(SxReader *reader, const SxBatch *batch);
 
@@ -113,44 +117,35 @@ sx_apply(SxReader *reader, SxBatch *batch, bool is_careful, SxApplyCounts *count
 	if (is_careful)
 		apply_one_by_one(reader, batch, counts);
 	else
-		apply_families(reader, batch, counts);
+		apply_families(reader, batch, NULL, counts);
 	advance(reader, batch);
 	sx_retention_apply(reader, counts->groups + counts->inputs);
 }
 
-/* Those views at the head of the list, and later ones, that can run with the first; removed from it. */
-static List *
-take_family(List **views, const SxBatch *batch)
+void
+sx_apply_prepared(SxReader *reader, SxBatch *batch, const SxPrepared *prepared,
+				  SxApplyCounts *counts)
 {
-	uint64 family = sx_view_load(linitial_oid(*views))->family;
-	List *taken = NIL;
-	ListCell *lc;
-
-	foreach (lc, *views)
-	{
-		/* a column's error makes rows differ by view */
-		if (taken != NIL && (batch->nerrors > 0 || list_length(taken) == SX_FAMILY_MAX ||
-							 sx_view_load(lfirst_oid(lc))->family != family))
-			continue;
-		taken = lappend_oid(taken, lfirst_oid(lc));
-		*views = foreach_delete_current (*views, lc);
-	}
-	return taken;
+	counts->seen.rows += batch->nrows;
+	refuse_rows(reader, batch, counts);
+	apply_families(reader, batch, prepared, counts);
+	advance(reader, batch);
+	sx_retention_apply(reader, counts->groups + counts->inputs);
 }
 
 static void
-apply_families(SxReader *reader, SxBatch *batch, SxApplyCounts *counts)
+apply_families(SxReader *reader, SxBatch *batch, const SxPrepared *prepared, SxApplyCounts *counts)
 {
 	List *views = list_copy(reader->views);
 
 	while (views != NIL)
 	{
-		List *family = take_family(&views, batch);
+		List *family = sx_family_take(&views, batch);
 		SxApplyCounts *own = palloc0(list_length(family) * sizeof(SxApplyCounts));
 		ListCell *lc;
 
 		CHECK_FOR_INTERRUPTS();
-		apply_family(family, reader, batch, own);
+		apply_family(family, reader, batch, prepared, own);
 		foreach (lc, family)
 			count_view(lfirst_oid(lc), &own[foreach_current_index(lc)], counts);
 	}
@@ -344,7 +339,8 @@ push_view_context(const List *family, ErrorContextCallback *context)
 
 /* Views of one family: the rows of one are the rows of all. */
 static void
-apply_family(List *views, SxReader *reader, SxBatch *batch, SxApplyCounts *counts)
+apply_family(List *views, SxReader *reader, SxBatch *batch, const SxPrepared *prepared,
+			 SxApplyCounts *counts)
 {
 	MemoryContext context =
 		AllocSetContextCreate(CurrentMemoryContext, "streamx view batch", ALLOCSET_DEFAULT_SIZES);
@@ -368,6 +364,7 @@ apply_family(List *views, SxReader *reader, SxBatch *batch, SxApplyCounts *count
 	}
 	push_view_context(family, &error_context);
 	select_rows(family);
+	shares[0].kept = sx_prepared_find(prepared, views, selection->on_time.count);
 	sx_run_begin(shares[0].view, &saved);
 	run_rows(family, SX_ON_TIME, &selection->on_time);
 	run_rows(family, SX_PARTLY_LATE, &selection->partly_late);
@@ -407,7 +404,8 @@ run_rows(List *family, SxTimeliness timeliness, const SxRows *rows)
 		return;
 	if (timeliness != SX_LATE)
 		run_deltas(family, rows,
-				   timeliness == SX_ON_TIME ? DT_NOBEGIN : first->selection.from_window);
+				   timeliness == SX_ON_TIME ? DT_NOBEGIN : first->selection.from_window,
+				   timeliness == SX_ON_TIME ? first->kept : NULL);
 	foreach (lc, family)
 		note_rows(lfirst(lc), timeliness, rows);
 }
@@ -435,9 +433,9 @@ note_rows(Share *share, SxTimeliness timeliness, const SxRows *rows)
 	counts->groups += groups;
 }
 
-/* The deltas of some rows, merged as they come; then their inputs. */
+/* The deltas of some rows, merged as they come, or as they were kept; then their inputs. */
 static void
-run_deltas(List *family, const SxRows *rows, int64 from_window)
+run_deltas(List *family, const SxRows *rows, int64 from_window, const SxKept *kept)
 {
 	const Share *first = linitial(family);
 	bool is_session = first->view->window.kind == SX_WINDOW_SESSION;
@@ -457,7 +455,10 @@ run_deltas(List *family, const SxRows *rows, int64 from_window)
 		receivers = lappend(receivers, is_session ? sx_session_receiver(view)
 												  : sx_merge_receiver(view, from_window));
 	}
-	sx_family_run(views, &input, receivers);
+	if (kept)
+		sx_family_replay(views, kept, receivers);
+	else
+		sx_family_run(views, &input, receivers);
 	foreach (lc, family)
 	{
 		Share *share = lfirst(lc);

@@ -10,6 +10,7 @@
 #include "batch/batch.h"
 #include "catalog/activity.h"
 #include "catalog/reader.h"
+#include "query/prepare.h"
 
 typedef struct SxApplyCounts
 {
@@ -47,5 +48,9 @@ extern void sx_apply_first_rows(Oid view);
  * Without, the first error is thrown: abort and repeat carefully.
  */
 extern void sx_apply(SxReader *reader, SxBatch *batch, bool is_careful, SxApplyCounts *counts);
+
+/* The same, not careful, with what was prepared of the batch without the lock. */
+extern void sx_apply_prepared(SxReader *reader, SxBatch *batch, const SxPrepared *prepared,
+							  SxApplyCounts *counts);
 
 #endif

@@ -80,6 +80,25 @@ sx_family_of(const SxView *view, const Query *delta)
 	return hash_bytes_extended((unsigned char *) text.data, text.len, 0);
 }
 
+List *
+sx_family_take(List **views, const SxBatch *batch)
+{
+	uint64 family = sx_view_load(linitial_oid(*views))->family;
+	List *taken = NIL;
+	ListCell *lc;
+
+	foreach (lc, *views)
+	{
+		/* a column's error makes rows differ by view */
+		if (taken != NIL && (batch->nerrors > 0 || list_length(taken) == SX_FAMILY_MAX ||
+							 sx_view_load(lfirst_oid(lc))->family != family))
+			continue;
+		taken = lappend_oid(taken, lfirst_oid(lc));
+		*views = foreach_delete_current (*views, lc);
+	}
+	return taken;
+}
+
 /* ---- one plan ---- */
 
 static void
@@ -212,22 +231,53 @@ select_deltas(List *views)
 	return psprintf("SELECT %s FROM %s", columns.data, relations.data);
 }
 
+static void
+run(List *views, const SxScanInput *input, DestReceiver *dest)
+{
+	const SxView *first = linitial(views);
+
+	if (list_length(views) == 1)
+		sx_run(first, sx_sql_select_all(first->delta), input, dest);
+	else
+		sx_run(first, select_deltas(views), input, dest);
+}
+
+/* What gives each receiver its columns; family is its memory. */
+static DestReceiver *
+open_receiver(FamilyReceiver *family, List *views, List *receivers)
+{
+	if (list_length(views) == 1)
+		return linitial(receivers);
+	*family = (FamilyReceiver){.pub = {.receiveSlot = family_row,
+									   .rStartup = family_startup,
+									   .rShutdown = family_shutdown,
+									   .rDestroy = family_destroy,
+									   .mydest = DestNone},
+							   .views = views,
+							   .receivers = receivers};
+	return &family->pub;
+}
+
 void
 sx_family_run(List *views, const SxScanInput *input, List *receivers)
 {
-	const SxView *first = linitial(views);
-	FamilyReceiver family = {.pub = {.receiveSlot = family_row,
-									 .rStartup = family_startup,
-									 .rShutdown = family_shutdown,
-									 .rDestroy = family_destroy,
-									 .mydest = DestNone},
-							 .views = views,
-							 .receivers = receivers};
+	FamilyReceiver family;
 
-	if (list_length(views) == 1)
-		sx_run(first, sx_sql_select_all(first->delta), input, linitial(receivers));
-	else
-		sx_run(first, select_deltas(views), input, &family.pub);
+	run(views, input, open_receiver(&family, views, receivers));
+}
+
+void
+sx_family_keep(List *views, const SxScanInput *input, SxKept *kept)
+{
+	run(views, input, sx_kept_receiver(kept));
+}
+
+void
+sx_family_replay(List *views, const SxKept *kept, List *receivers)
+{
+	FamilyReceiver family;
+
+	sx_kept_replay(kept, open_receiver(&family, views, receivers));
 }
 
 /* ---- rows ---- */

@@ -15,6 +15,7 @@
 #include "compat.h"
 
 #include "batch/scan.h"
+#include "query/kept.h"
 #include "query/view.h"
 #include "tcop/dest.h"
 
@@ -25,10 +26,20 @@
 extern uint64 sx_family_of(const SxView *view, const Query *delta);
 
 /*
+ * Those views (OIDs) at the head of the list, and later ones, that can run with the first over a
+ * batch; removed from the list.
+ */
+extern List *sx_family_take(List **views, const SxBatch *batch);
+
+/*
  * Run the delta of views (SxView *) of one family and give each receiver the
  * columns of its own.  Call between sx_run_begin and sx_run_end of the first.
  */
 extern void sx_family_run(List *views, const SxScanInput *input, List *receivers);
+
+/* The same, but keep the rows; and later: give each receiver its columns of them. */
+extern void sx_family_keep(List *views, const SxScanInput *input, SxKept *kept);
+extern void sx_family_replay(List *views, const SxKept *kept, List *receivers);
 
 /* For the planner hook: of a query with a mark, the subqueries of a family become one. */
 extern void sx_family_merge(Query *query);

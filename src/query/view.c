@@ -10,8 +10,10 @@
 
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/transam.h"
 #include "catalog/dependency.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/parsetree.h"
@@ -404,6 +406,37 @@ read_input_state(SxView *view, const char *name, int number)
 	}
 }
 
+static bool
+is_user_function(Oid function, void *context)
+{
+	return function >= FirstNormalObjectId && func_volatile(function) != PROVOLATILE_IMMUTABLE;
+}
+
+/* Whether a query reads other relations than the stream, or calls functions that may. */
+static bool
+reads_tables(Node *node, void *context)
+{
+	const Oid *stream = context;
+	ListCell *lc;
+
+	if (node == NULL)
+		return false;
+	if (check_functions_in_node(node, is_user_function, NULL))
+		return true;
+	if (!IsA(node, Query))
+		return expression_tree_walker(node, reads_tables, context);
+	foreach (lc, ((Query *) node)->rtable)
+	{
+		const RangeTblEntry *rte = lfirst(lc);
+
+		/* before PostgreSQL 16 a view's own relation is among those of its query */
+		if (rte->rtekind == RTE_RELATION && rte->relid != *stream &&
+			(rte->relkind != RELKIND_VIEW || rte->inFromCl))
+			return true;
+	}
+	return query_tree_walker((Query *) node, reads_tables, context, 0);
+}
+
 /* What the delta's query tells: its columns, its aggregates, and what it needs of the stream. */
 static void
 read_delta(SxView *view)
@@ -436,6 +469,7 @@ read_delta(SxView *view)
 	view->nslice = slice_columns(view->window.kind);
 	view->is_single = query->groupClause == NIL;
 	view->family = sx_family_of(view, query);
+	view->reads_tables = reads_tables((Node *) query, &view->stream);
 	collect_query(view, query);
 	table_close(rel, AccessShareLock);
 }

@@ -61,6 +61,7 @@ typedef struct SxView
 	 * delta's columns, too, of each stream row by itself, then stream_row.
 	 */
 	int ndelta;	   /* columns of the delta */
+	bool reads_tables; /* joined ones, or by functions of users */
 	uint64 family; /* views of one reader with the same number can run together (family.h) */
 	int nkeys;
 	int nslice;		/* columns between keys and states: 0, 1 or 2 */

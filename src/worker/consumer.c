@@ -489,10 +489,19 @@ sx_consumer_clock_due(SxConsumer *consumer)
 
 /* ---- the end of a batch ---- */
 
+/* Forget the rows of the batch, not its messages. */
+static void
+reset_batch(SxConsumer *consumer)
+{
+	sx_prepared_free(consumer->prepared);
+	consumer->prepared = NULL;
+	sx_batch_reset(consumer->batch);
+}
+
 static void
 release(SxConsumer *consumer)
 {
-	sx_batch_reset(consumer->batch);
+	reset_batch(consumer);
 	sx_source_release(consumer->source, consumer->messages, consumer->nmessages);
 	consumer->nmessages = 0;
 	consumer->bytes = 0;
@@ -512,7 +521,7 @@ sx_consumer_rollback(SxConsumer *consumer)
 {
 	SxReader *reader = consumer->reader;
 
-	sx_batch_reset(consumer->batch);
+	reset_batch(consumer);
 	/* partitions are only ever added, in a transaction of their own */
 	memcpy(reader->partitions, consumer->committed, sizeof(SxPartition) * consumer->ncommitted);
 	reader->npartitions = consumer->ncommitted;

@@ -15,6 +15,7 @@
 #include "batch/batch.h"
 #include "catalog/reader.h"
 #include "catalog/stream.h"
+#include "query/prepare.h"
 #include "source/source.h"
 
 /* Offsets that can no longer be read. */
@@ -57,7 +58,8 @@ typedef struct SxConsumer
 	const char *start; /* where the first partitions begin: earliest, latest, a time */
 	bool has_windows;  /* with idle_advance: whether some view of the reader has any */
 
-	SxMessage *messages; /* taken from the source, not yet committed */
+	SxPrepared *prepared; /* of the batch, which is decoded then; or NULL */
+	SxMessage *messages;  /* taken from the source, not yet committed */
 	int nmessages;
 	int messages_size;
 	size_t bytes; /* memory they take, roughly */

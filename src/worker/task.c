@@ -411,6 +411,12 @@ run_batch(SxTask *task, void *argument)
 						  &run->counts.seen);
 }
 
+static void
+prepare_batch(SxTask *task, void *argument)
+{
+	sx_worker_prepare_batch(task->consumer);
+}
+
 /* A number that moves when anything does that the monitoring views show of partitions. */
 static uint32
 digest_partitions(const SxTask *task, const SxSourcePartition *partitions, int count)
@@ -467,11 +473,14 @@ static void
 commit_batch(SxTask *task)
 {
 	BatchRun run = {.is_done = false};
-	ErrorData *error;
+	ErrorData *error = NULL;
 
 	pgstat_report_activity(STATE_RUNNING, task->consumer->stream->name);
 	sx_worker_slot->is_in_batch = true;
-	error = sx_task_transaction(task, run_batch, &run);
+	if (sx_worker_has_siblings() && !task->is_careful && task->consumer->nmessages > 0)
+		error = sx_task_transaction(task, prepare_batch, NULL);
+	if (error == NULL)
+		error = sx_task_transaction(task, run_batch, &run);
 	if (error != NULL || !run.is_done)
 	{
 		sx_worker_slot->is_in_batch = false;

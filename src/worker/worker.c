@@ -9,6 +9,9 @@
  *
  *     broker --> collect --> decode --> for each view: delta, merge --> progress
  *               no transaction   |<------------- one transaction ------------->|
+ *
+ * Of a stream's several workers, each decodes and aggregates before it waits for the
+ * stream's lock (query/prepare.c), and merges under it.
  */
 #include "compat.h"
 
@@ -48,10 +51,53 @@ SxWorkerSlot *sx_worker_slot = NULL;
 
 static uint32 seen_generation;
 static bool relation_changed = false; /* the stream's relcache entry */
+static SxPart own_part = {0, 1};	  /* of the stream's workers that run */
 static List *tasks = NIL;			  /* of SxTask, in TopMemoryContext */
 static int64 look_at_us = 0;		  /* when to read the catalog again */
 
 /* ---- the micro-batch ---- */
+
+bool
+sx_worker_has_siblings(void)
+{
+	return own_part.count > 1;
+}
+
+void
+sx_worker_prepare_batch(SxConsumer *consumer)
+{
+	SxReader *reader = consumer->reader;
+	SxBatch *batch = consumer->batch;
+	MemoryContext old = MemoryContextSwitchTo(batch->rows);
+
+	LockRelationOid(reader->stream, AccessShareLock);
+	sx_apply_lock(reader);
+	if (sx_worker_is_stale())
+	{
+		MemoryContextSwitchTo(old);
+		return;
+	}
+	PushActiveSnapshot(GetTransactionSnapshot());
+	sx_batch_decode(batch, consumer->messages, consumer->nmessages, sx_apply_columns(reader),
+					GetCurrentTimestamp());
+	consumer->prepared = sx_prepared_create(consumer->context);
+	sx_prepare(consumer->prepared, reader, batch, (size_t) work_mem * 1024);
+	PopActiveSnapshot();
+	MemoryContextSwitchTo(old);
+}
+
+/* Another worker of the stream may take its time: we hold nothing that anybody waits for. */
+static void
+lock_stream(Oid stream)
+{
+	int nestlevel = NewGUCNestLevel();
+
+	if (sx_worker_has_siblings())
+		(void) set_config_option("lock_timeout", "0", PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+								 true, 0, false);
+	sx_lock_stream(stream);
+	AtEOXact_GUC(false, nestlevel);
+}
 
 bool
 sx_worker_run_batch(SxConsumer *consumer, bool is_careful, bool (*is_stale)(void),
@@ -63,7 +109,7 @@ sx_worker_run_batch(SxConsumer *consumer, bool is_careful, bool (*is_stale)(void
 	MemoryContext old = MemoryContextSwitchTo(batch->rows);
 
 	/* lock first, then snapshot; all at once, so that whoever waits for us never waits long */
-	sx_lock_stream(reader->stream);
+	lock_stream(reader->stream);
 	LockRelationOid(reader->stream, AccessShareLock);
 	sx_apply_lock(reader);
 	/* what was dropped or altered meanwhile is known by now */
@@ -76,12 +122,16 @@ sx_worker_run_batch(SxConsumer *consumer, bool is_careful, bool (*is_stale)(void
 	PushActiveSnapshot(GetTransactionSnapshot());
 	sx_consumer_reload(consumer);
 
-	sx_batch_decode(batch, consumer->messages, consumer->nmessages, sx_apply_columns(reader),
-					GetCurrentTimestamp());
+	if (consumer->prepared == NULL)
+		sx_batch_decode(batch, consumer->messages, consumer->nmessages, sx_apply_columns(reader),
+						GetCurrentTimestamp());
 	sx_consumer_advance(consumer);
 	if (consumer->nmessages == 0)
 		sx_silence_follow_clock(consumer);
-	sx_apply(reader, batch, is_careful, counts);
+	if (consumer->prepared)
+		sx_apply_prepared(reader, batch, consumer->prepared, counts);
+	else
+		sx_apply(reader, batch, is_careful, counts);
 	sx_progress_save(reader);
 	if (list_length(reader->views) < nviews)
 		sx_launcher_wakeup(); /* a view left: it has a reader of its own now */
@@ -239,6 +289,7 @@ look_at_catalog(void)
 		MemoryContextSwitchTo(context);
 		if (readers == NIL)
 			leave_if_unneeded(generation);
+		own_part = part;
 		align_tasks(readers, part);
 		seen_generation = generation;
 		look_at_us = PG_INT64_MAX;

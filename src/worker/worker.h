@@ -21,6 +21,15 @@
 extern bool sx_worker_run_batch(SxConsumer *consumer, bool is_careful, bool (*is_stale)(void),
 								SxApplyCounts *counts);
 
+/*
+ * Do what can be done of it without the stream's lock, in a transaction of its own before; after
+ * an error call sx_consumer_rollback.
+ */
+extern void sx_worker_prepare_batch(SxConsumer *consumer);
+
+/* Whether there are other workers of the stream, in whose way this one's transactions are. */
+extern bool sx_worker_has_siblings(void);
+
 extern SX_EXPORT void sx_worker_main(Datum arg);
 
 #endif
