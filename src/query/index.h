@@ -8,6 +8,7 @@
 
 #include "compat.h"
 
+#include "storage/lockdefs.h"
 #include "utils/rel.h"
 
 /*
@@ -15,5 +16,18 @@
  * predicate or without; NULL: somebody must have dropped it.
  */
 extern Relation sx_index_open(Relation table, AttrNumber first, bool is_partial);
+
+/*
+ * Open likewise, with this lock, a whole one over just the first ncolumns, in
+ * order, that is unique or not; NULL: somebody must have dropped it.
+ */
+extern Relation sx_index_open_leading(Relation table, int ncolumns, bool is_unique, LOCKMODE lock);
+
+/*
+ * The operator class, as SQL, of a column that is to be found, whatever the
+ * order of the index; "" for the type's own.  Text is compared by bytes where equal text has
+ * equal bytes: that costs less, and no other version of the system's collations can break the index.
+ */
+extern const char *sx_index_class(Oid type, Oid collation);
 
 #endif

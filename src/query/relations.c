@@ -36,6 +36,7 @@
 #include "catalog/spi.h"
 #include "query/derive.h"
 #include "query/expression.h"
+#include "query/index.h"
 #include "query/input_set.h"
 #include "query/relations.h"
 
@@ -233,7 +234,9 @@ unique_columns(const SxDefinition *definition, Query *delta)
 		TargetEntry *entry = lfirst(lc);
 
 		if (!entry->resjunk && entry->resname[0] == 'k')
-			appendStringInfo(&columns, "%s, ", entry->resname);
+			appendStringInfo(&columns, "%s%s, ", entry->resname,
+							 sx_index_class(exprType((Node *) entry->expr),
+											exprCollation((Node *) entry->expr)));
 	}
 	if (definition->window_key)
 		appendStringInfoString(&columns, "slice_start, ");

@@ -7,11 +7,12 @@
  *		WHERE slice_start >= $1 AND slice_start < $2 AND k1 = $3 AND …
  *		ORDER BY k1, …, slice_start, from_window
  *
- * Made as a tree, so that no name is looked up.  The unique index of the state
- * table has this order.
+ * Made as a tree, so that no name is looked up.  The order is that of the unique
+ * index of the state table, which may have text by its bytes.
  */
 #include "compat.h"
 
+#include "access/genam.h"
 #include "access/stratnum.h"
 #include "access/table.h"
 #include "catalog/pg_type.h"
@@ -31,6 +32,7 @@
 #include "utils/timestamp.h"
 #include "utils/typcache.h"
 
+#include "query/index.h"
 #include "query/slices.h"
 
 /* Parameters of the query: the bounds of slice_start, then operands of keys. */
@@ -57,7 +59,8 @@ static bool as_time(Datum value, Oid type, Oid start_type, int64 *time);
 static void limit_to(SxComposeLimits *limits, int64 first, int64 last);
 static void set_param(ParamListInfo params, int id, Datum value, bool is_null, Oid type);
 static Query *make_query(const SxSlices *slices, Relation state);
-static void add_column(Query *query, ParseState *pstate, Relation state, int index, bool is_sorted);
+static TargetEntry *add_column(Query *query, ParseState *pstate, Relation state, int index);
+static void sort_by(Query *query, TargetEntry *entry, Relation index, int column);
 static Var *state_column(Relation state, int index);
 static List *make_conditions(const SxSlices *slices, Relation state);
 static void put_param(List *args, int id);
@@ -304,15 +307,18 @@ make_query(const SxSlices *slices, Relation state)
 	ParseNamespaceItem *item =
 		addRangeTableEntryForRelation(pstate, state, AccessShareLock, NULL, false, true);
 	RangeTblRef *ref = makeNode(RangeTblRef);
+	Relation index = sx_index_open_leading(state, slices->nkeys + 2, true, AccessShareLock);
 	ListCell *lc;
 
 	query->commandType = CMD_SELECT;
 	query->querySource = QSRC_ORIGINAL;
 	query->canSetTag = true;
 	for (int i = 0; i < slices->nkeys + 2; i++)
-		add_column(query, pstate, state, i, true);
+		sort_by(query, add_column(query, pstate, state, i), index, i);
 	foreach (lc, slices->aggregates)
-		add_column(query, pstate, state, slices->nkeys + 2 + lfirst_int(lc), false);
+		add_column(query, pstate, state, slices->nkeys + 2 + lfirst_int(lc));
+	if (index)
+		index_close(index, NoLock);
 	query->rtable = pstate->p_rtable;
 	sx_compat_take_permissions(query, pstate);
 	ref->rtindex = item->p_rtindex;
@@ -322,8 +328,8 @@ make_query(const SxSlices *slices, Relation state)
 	return query;
 }
 
-static void
-add_column(Query *query, ParseState *pstate, Relation state, int index, bool is_sorted)
+static TargetEntry *
+add_column(Query *query, ParseState *pstate, Relation state, int index)
 {
 	Var *column = state_column(state, index);
 	TargetEntry *entry =
@@ -331,15 +337,27 @@ add_column(Query *query, ParseState *pstate, Relation state, int index, bool is_
 
 	markVarForSelectPriv(pstate, column);
 	query->targetList = lappend(query->targetList, entry);
-	if (is_sorted)
-	{
-		SortGroupClause *clause = makeNode(SortGroupClause);
+	return entry;
+}
 
-		clause->tleSortGroupRef = entry->ressortgroupref = entry->resno;
-		get_sort_group_operators(column->vartype, true, true, false, &clause->sortop, &clause->eqop,
-								 NULL, &clause->hashable);
-		query->sortClause = lappend(query->sortClause, clause);
+/* In the order that the index has for its column; any will do. */
+static void
+sort_by(Query *query, TargetEntry *entry, Relation index, int column)
+{
+	SortGroupClause *clause = makeNode(SortGroupClause);
+
+	clause->tleSortGroupRef = entry->ressortgroupref = entry->resno;
+	get_sort_group_operators(exprType((Node *) entry->expr), true, true, false, &clause->sortop,
+							 &clause->eqop, NULL, &clause->hashable);
+	if (index)
+	{
+		Oid family = index->rd_opfamily[column];
+		Oid type = index->rd_opcintype[column];
+
+		clause->sortop = get_opfamily_member(family, type, type, BTLessStrategyNumber);
+		clause->eqop = get_opfamily_member(family, type, type, BTEqualStrategyNumber);
 	}
+	query->sortClause = lappend(query->sortClause, clause);
 }
 
 static Var *

@@ -12,13 +12,11 @@
 
 #include "access/detoast.h"
 #include "access/genam.h"
-#include "access/htup_details.h"
 #include "access/nbtree.h"
 #include "access/relscan.h"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
-#include "catalog/pg_am.h"
 #include "catalog/pg_type.h"
 #include "commands/sequence.h"
 #include "executor/executor.h"
@@ -31,6 +29,7 @@
 #include "utils/timestamp.h"
 #include "utils/tuplesort.h"
 
+#include "query/index.h"
 #include "query/state.h"
 
 /* Keys below this many bytes fit into an index entry, whatever the index. */
@@ -409,35 +408,19 @@ next_row(SxState *state, ScanDirection direction)
 	return is_found ? state->found : NULL;
 }
 
-/*
- * The unique index on exactly the key columns, in order.  Its OID is not kept
- * anywhere: REINDEX CONCURRENTLY replaces it.
- */
+/* Its OID is not kept anywhere: REINDEX CONCURRENTLY replaces it. */
 static Relation
 open_probe_index(SxState *state)
 {
-	List *indexes = RelationGetIndexList(state->table);
-	ListCell *lc;
+	Relation index =
+		sx_index_open_leading(state->table, state->nindexed, state->is_unique, RowExclusiveLock);
 
-	foreach (lc, indexes)
-	{
-		Relation index = index_open(lfirst_oid(lc), RowExclusiveLock);
-		Form_pg_index form = index->rd_index;
-		bool is_probe = form->indisunique == state->is_unique && form->indisvalid &&
-						form->indisready && form->indnkeyatts == state->nindexed &&
-						index->rd_rel->relam == BTREE_AM_OID &&
-						heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL);
-
-		for (int i = 0; is_probe && i < state->nindexed; i++)
-			is_probe = form->indkey.values[i] == i + 1;
-		if (is_probe)
-			return index;
-		index_close(index, NoLock);
-	}
-	ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
-					errmsg("table \"%s\" of continuous view \"%s\" has no index on its keys",
-						   RelationGetRelationName(state->table), state->view_name),
-					errhint("Drop the view and create it again.")));
+	if (index == NULL)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("table \"%s\" of continuous view \"%s\" has no index on its keys",
+							   RelationGetRelationName(state->table), state->view_name),
+						errhint("Drop the view and create it again.")));
+	return index;
 }
 
 /*
