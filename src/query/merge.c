@@ -45,7 +45,8 @@ typedef struct MergeReceiver
 	SxAggregate **aggregates;
 	MemoryContext row_context;
 	int ngroups;		  /* merged as they came */
-	Tuplesortstate *sort; /* the others */
+	Tuplesortstate *sort; /* the others, */
+	int64 nsorted;		  /* so many */
 	TupleDesc desc;		  /* of the delta, with from_window */
 	TupleTableSlot *widened;
 
@@ -160,6 +161,7 @@ merge_row(TupleTableSlot *delta, DestReceiver *dest)
 	if (merge->sort == NULL)
 		merge->sort = sx_state_begin_sort(merge->state, delta->tts_tupleDescriptor);
 	tuplesort_puttupleslot(merge->sort, delta);
+	merge->nsorted++;
 	return true;
 }
 
@@ -214,6 +216,7 @@ static void
 merge_shutdown(DestReceiver *dest)
 {
 	MergeReceiver *merge = (MergeReceiver *) dest;
+	bool is_first = true;
 	TupleTableSlot *delta;
 
 	if (merge->sort == NULL)
@@ -223,6 +226,12 @@ merge_shutdown(DestReceiver *dest)
 	while (tuplesort_gettupleslot(merge->sort, true, false, delta, NULL))
 	{
 		CHECK_FOR_INTERRUPTS();
+		if (is_first)
+		{
+			slot_getsomeattrs(delta, merge->nkeys);
+			sx_state_expect_sorted(merge->state, merge->nsorted, delta);
+		}
+		is_first = false;
 		merge_group(merge, delta);
 	}
 	ExecDropSingleTupleTableSlot(delta);

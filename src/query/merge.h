@@ -12,7 +12,7 @@
 
 /*
  * A DestReceiver for a delta plan: every row it gets is one group, merged into
- * the view's state at once.  Each group may come once.  Lives in the current
+ * the view's state by the time of its rDestroy.  Each group may come once.  Lives in the current
  * memory context; its rDestroy closes the state.  from_window: of hop and
  * cumulate, the end of the first window that accepts the rows (DT_NOBEGIN: all do).
  *

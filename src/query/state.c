@@ -30,10 +30,15 @@
 #include "utils/tuplesort.h"
 
 #include "query/index.h"
+#include "query/index_walk.h"
 #include "query/state.h"
 
 /* Keys below this many bytes fit into an index entry, whatever the index. */
 #define SAFE_KEY_SIZE 1024
+
+/* New rows are written together: so many, and of so many bytes. */
+#define MOST_NEW_ROWS 128
+#define MOST_NEW_BYTES 65536
 
 struct SxState
 {
@@ -50,6 +55,10 @@ struct SxState
 	Snapshot snapshot;
 	TupleTableSlot *found;
 	TupleTableSlot *written;
+	TupleTableSlot **new_rows; /* still to be written; slots are made when they are needed */
+	int nslots;
+	int nnew;
+	Size new_bytes;
 
 	/* the probe */
 	Relation index;
@@ -57,6 +66,7 @@ struct SxState
 	ScanKey keys; /* one for each indexed column; of sessions two for the last */
 	int nkeys;
 	bool *key_is_varlena;
+	SxIndexWalk *walk; /* instead of it, while keys rise */
 
 	/* for index entries; opened by the first row that needs some */
 	EState *estate;
@@ -77,10 +87,15 @@ static void write_update(SxState *state, ItemPointer tid);
 static Relation open_probe_index(SxState *state);
 static void prepare_keys(SxState *state, bool is_session);
 static void prepare_key(const SxState *state, ScanKey key, int column, StrategyNumber strategy);
-static void insert_index_entries(SxState *state, bool is_update, SxUpdateIndexes update_indexes);
+static TupleTableSlot *walk_to(SxState *state, const Datum *values, const bool *isnull);
+static void keep_new_row(SxState *state);
+static void write_new_rows(SxState *state);
+static void insert_index_entries(SxState *state, TupleTableSlot *row, bool is_update,
+								 SxUpdateIndexes update_indexes);
 static void open_indexes(SxState *state);
-static bool has_large_key(const SxState *state);
-static void insert_large_key(SxState *state, bool is_update, SxUpdateIndexes update_indexes);
+static bool has_large_key(const SxState *state, TupleTableSlot *row);
+static void insert_large_key(SxState *state, TupleTableSlot *row, bool is_update,
+							 SxUpdateIndexes update_indexes);
 
 SxState *
 sx_state_open(const SxView *view)
@@ -129,6 +144,7 @@ open_table(SxState *state, Oid relid, bool is_session)
 	state->snapshot = RegisterSnapshot(GetLatestSnapshot());
 	state->found = table_slot_create(state->table, NULL);
 	state->written = MakeSingleTupleTableSlot(RelationGetDescr(state->table), &TTSOpsVirtual);
+	state->new_rows = palloc0(MOST_NEW_ROWS * sizeof(TupleTableSlot *));
 	state->index = open_probe_index(state);
 	prepare_keys(state, is_session);
 	state->scan = sx_index_beginscan(state->table, state->index, state->snapshot, state->nkeys);
@@ -165,9 +181,23 @@ sx_state_check_delta(const SxState *state, TupleDesc delta, SxAggregate *const *
 	}
 }
 
+void
+sx_state_expect_sorted(SxState *state, int64 nrows, const TupleTableSlot *first)
+{
+	MemoryContext old = MemoryContextSwitchTo(state->context);
+
+	if (!first->tts_isnull[0] && sx_index_walk_pays(state->index, nrows))
+		state->walk = sx_index_walk_begin(state->table, state->index, state->snapshot,
+										  state->nindexed, first->tts_values[0]);
+	MemoryContextSwitchTo(old);
+}
+
 TupleTableSlot *
 sx_state_find(SxState *state, const Datum *values, const bool *isnull)
 {
+	/* NULLs come last, and the walk ends before them */
+	if (state->walk && !isnull[0])
+		return walk_to(state, values, isnull);
 	for (int i = 0; i < state->nindexed; i++)
 		fill_key(&state->keys[i], values[i], isnull[i]);
 	rescan(state);
@@ -302,14 +332,20 @@ sx_state_insert(SxState *state, const Datum *values, const bool *isnull)
 	store_written(state, values, isnull);
 	if (state->input_groups >= 0 && isnull[state->input_groups])
 		add_input_group(state);
-	simple_table_tuple_insert(state->table, state->written);
-	insert_index_entries(state, false, SX_UPDATE_ALL_INDEXES);
+	keep_new_row(state);
+	if (state->nnew == MOST_NEW_ROWS || state->new_bytes >= MOST_NEW_BYTES)
+		write_new_rows(state);
 	state->inserted++;
 }
 
 void
 sx_state_close(SxState *state)
 {
+	write_new_rows(state);
+	for (int i = 0; i < state->nslots; i++)
+		ExecDropSingleTupleTableSlot(state->new_rows[i]);
+	if (state->walk)
+		sx_index_walk_end(state->walk);
 	if (state->estate)
 	{
 		ExecCloseIndices(state->indexes);
@@ -365,6 +401,47 @@ add_input_group(SxState *state)
 	state->written->tts_isnull[state->input_groups] = false;
 }
 
+/* The row as it is now written, later. */
+static void
+keep_new_row(SxState *state)
+{
+	TupleTableSlot *written = state->written;
+	int natts = written->tts_tupleDescriptor->natts;
+	TupleTableSlot *row;
+
+	if (state->nnew == state->nslots)
+	{
+		MemoryContext old = MemoryContextSwitchTo(state->context);
+
+		state->new_rows[state->nslots++] = table_slot_create(state->table, NULL);
+		MemoryContextSwitchTo(old);
+	}
+	row = state->new_rows[state->nnew++];
+	ExecClearTuple(row);
+	memcpy(row->tts_values, written->tts_values, natts * sizeof(Datum));
+	memcpy(row->tts_isnull, written->tts_isnull, natts * sizeof(bool));
+	ExecStoreVirtualTuple(row);
+	ExecMaterializeSlot(row);
+	state->new_bytes += ExecFetchSlotHeapTuple(row, false, NULL)->t_len;
+}
+
+/* One WAL record a page.  The probe does not see them, and need not: each group comes once. */
+static void
+write_new_rows(SxState *state)
+{
+	if (state->nnew == 0)
+		return;
+	table_multi_insert(state->table, state->new_rows, state->nnew, GetCurrentCommandId(true), 0,
+					   NULL);
+	for (int i = 0; i < state->nnew; i++)
+	{
+		insert_index_entries(state, state->new_rows[i], false, SX_UPDATE_ALL_INDEXES);
+		ExecClearTuple(state->new_rows[i]);
+	}
+	state->nnew = 0;
+	state->new_bytes = 0;
+}
+
 /* The row as it is now written, instead of the one at tid. */
 static void
 write_update(SxState *state, ItemPointer tid)
@@ -373,7 +450,7 @@ write_update(SxState *state, ItemPointer tid)
 
 	simple_table_tuple_update(state->table, tid, state->written, state->snapshot, &update_indexes);
 	if (sx_update_needs_indexes(update_indexes))
-		insert_index_entries(state, true, update_indexes);
+		insert_index_entries(state, state->written, true, update_indexes);
 	state->updated++;
 }
 
@@ -421,6 +498,21 @@ open_probe_index(SxState *state)
 							   RelationGetRelationName(state->table), state->view_name),
 						errhint("Drop the view and create it again.")));
 	return index;
+}
+
+static TupleTableSlot *
+walk_to(SxState *state, const Datum *values, const bool *isnull)
+{
+	bool is_found = sx_index_walk_to(state->walk, values, isnull, state->found);
+
+	if (is_found)
+		slot_getallattrs(state->found);
+	if (sx_index_walk_is_lost(state->walk))
+	{
+		sx_index_walk_end(state->walk);
+		state->walk = NULL;
+	}
+	return is_found ? state->found : NULL;
 }
 
 /*
@@ -485,15 +577,15 @@ sx_state_begin_sort(const SxState *state, TupleDesc desc)
 
 /* Entries for the row just written.  They need memory only for the moment. */
 static void
-insert_index_entries(SxState *state, bool is_update, SxUpdateIndexes update_indexes)
+insert_index_entries(SxState *state, TupleTableSlot *row, bool is_update,
+					 SxUpdateIndexes update_indexes)
 {
 	if (!state->estate)
 		open_indexes(state);
-	if (unlikely(has_large_key(state)))
-		insert_large_key(state, is_update, update_indexes);
+	if (unlikely(has_large_key(state, row)))
+		insert_large_key(state, row, is_update, update_indexes);
 	else
-		sx_insert_index_tuples(state->indexes, state->written, state->estate, is_update,
-							   update_indexes);
+		sx_insert_index_tuples(state->indexes, row, state->estate, is_update, update_indexes);
 	ResetPerTupleExprContext(state->estate);
 }
 
@@ -511,26 +603,27 @@ open_indexes(SxState *state)
 }
 
 static bool
-has_large_key(const SxState *state)
+has_large_key(const SxState *state, TupleTableSlot *row)
 {
 	Size size = 0;
 
+	slot_getsomeattrs(row, state->nindexed);
 	for (int i = 0; i < state->nindexed; i++)
-		if (state->key_is_varlena[i] && !state->written->tts_isnull[i])
-			size += toast_raw_datum_size(state->written->tts_values[i]);
+		if (state->key_is_varlena[i] && !row->tts_isnull[i])
+			size += toast_raw_datum_size(row->tts_values[i]);
 	return size > SAFE_KEY_SIZE;
 }
 
 /* The index says best what it takes, but not in the user's words. */
 static void
-insert_large_key(SxState *state, bool is_update, SxUpdateIndexes update_indexes)
+insert_large_key(SxState *state, TupleTableSlot *row, bool is_update,
+				 SxUpdateIndexes update_indexes)
 {
 	MemoryContext context = CurrentMemoryContext;
 
 	PG_TRY();
 	{
-		sx_insert_index_tuples(state->indexes, state->written, state->estate, is_update,
-							   update_indexes);
+		sx_insert_index_tuples(state->indexes, row, state->estate, is_update, update_indexes);
 	}
 	PG_CATCH();
 	{

@@ -44,6 +44,12 @@ extern void sx_state_check_delta(const SxState *state, TupleDesc delta,
  */
 extern TupleTableSlot *sx_state_find(SxState *state, const Datum *values, const bool *isnull);
 
+/*
+ * From now on groups are looked for in the order of sx_state_begin_sort: so many,
+ * of which this is the first.
+ */
+extern void sx_state_expect_sorted(SxState *state, int64 nrows, const TupleTableSlot *first);
+
 /* Another row like the one last found, or NULL. */
 extern TupleTableSlot *sx_state_find_next(SxState *state);
 
@@ -89,7 +95,10 @@ extern void sx_state_fold(SxState *state, const Datum *finals, const bool *isnul
 /* Replace the row last found: the state columns take new values, keys stay as stored. */
 extern void sx_state_update(SxState *state, const Datum *states, const bool *isnull);
 
-/* Add a group: values for all columns; it gets an input group, if the view has inputs. */
+/*
+ * Add a group: values for all columns; it gets an input group, if the view has inputs.  Written
+ * by sx_state_close at the latest; this state store does not find it.
+ */
 extern void sx_state_insert(SxState *state, const Datum *values, const bool *isnull);
 
 /*

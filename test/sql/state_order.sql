@@ -1,4 +1,4 @@
--- Groups are found by the bytes of text
+-- Groups are found by the bytes of text, by a walk along the index where there are many, and new ones are written together
 \pset tuples_only on
 \pset format unaligned
 SET client_min_messages = warning;
@@ -6,7 +6,7 @@ SET timezone = 'UTC';
 CREATE SCHEMA ordering;
 SET search_path = ordering, public;
 SET jit = off;
-SELECT plan(16);
+SELECT plan(23);
 
 -- Which operator class a column of the index has
 CREATE COLLATION no_case (PROVIDER = icu, LOCALE = 'und-u-ks-level2', DETERMINISTIC = false);
@@ -61,5 +61,48 @@ SELECT matches(plan_of($$SELECT * FROM by_plain WHERE k = 'a'$$), 'Index Cond: .
 CREATE VIEW hops WITH (streamx.continuous) AS SELECT hop(t, '1 hour', '20 min') AS w, plain AS k, count(*) FROM words GROUP BY 1, 2;
 SELECT unalike(plan_of('SELECT * FROM hops'), '%Sort%', 'slices come in the order of the index');
 
+-- Many groups: 3000, then others between them, some of them again
+CREATE FOREIGN TABLE many (t timestamptz, a text, b int, x numeric) SERVER streamx OPTIONS (event_time 't', watermark_delay '10 days', retain 'on');
+CREATE VIEW groups WITH (streamx.continuous) AS
+	SELECT tumble(t, '1 hour') AS w, a, b, count(*) AS n, sum(x) AS x, min(x) AS least FROM many GROUP BY 1, 2, 3;
+CREATE VIEW same_groups AS SELECT tumble(t, '1 hour') AS w, a, b, count(*) AS n, sum(x) AS x, min(x) AS least FROM many GROUP BY 1, 2, 3;
+CREATE PROCEDURE put(numbers text, hour int DEFAULT 0) LANGUAGE plpgsql AS $$
+BEGIN
+	EXECUTE format($_$INSERT INTO many SELECT timestamptz '2024-05-01' + %s * interval '1 hour',
+		CASE WHEN i %% 10 > 0 THEN chr(97 + i %% 26) || i / 50 END, CASE WHEN i %% 7 > 0 THEN i END, i %% 13 FROM %s AS i$_$, hour, numbers);
+END
+$$;
+CALL put('generate_series(1, 6000, 2)');
+SELECT bag_eq('TABLE groups', 'TABLE same_groups', 'new groups');
+CALL put('generate_series(1, 6000)');
+SELECT bag_eq('TABLE groups', 'TABLE same_groups', 'old groups, and new ones between them');
+CALL put('generate_series(1, 6000)', 1);
+SELECT bag_eq('TABLE groups', 'TABLE same_groups', 'of a later window');
+
+-- What was rolled back is passed over
+BEGIN;
+CALL put('generate_series(6001, 8000)');
+SELECT count(*) FROM groups WHERE b > 6000; -- so they are merged
+ROLLBACK;
+CALL put('generate_series(6501, 8500)');
+SELECT bag_eq('TABLE groups', 'TABLE same_groups', 'groups that were there before a ROLLBACK');
+
+-- A long way from the first key to the others: descents again
+CREATE VIEW far WITH (streamx.continuous) AS SELECT a, b, count(*) AS n FROM many GROUP BY 1, 2;
+CREATE VIEW same_far AS SELECT a, b, count(*) AS n FROM many GROUP BY 1, 2;
+INSERT INTO many SELECT '2024-05-02', 'm', i, 1 FROM generate_series(1, 12500) AS i;
+INSERT INTO many SELECT '2024-05-02', CASE WHEN i > 5 THEN 'z' ELSE 'a' END, i, 1 FROM generate_series(1, 3000) AS i;
+INSERT INTO many SELECT '2024-05-02', CASE WHEN i > 5 THEN 'z' ELSE 'a' END, i, 1 FROM generate_series(1, 6000, 2) AS i;
+SELECT bag_eq('TABLE far', 'TABLE same_far', 'groups at both ends');
+SELECT bag_eq('TABLE groups', 'TABLE same_groups', 'of two views');
+
+-- New rows that take much memory, and some that are stored out of line
+CREATE FUNCTION noise(n int) RETURNS text IMMUTABLE LANGUAGE sql AS $$ SELECT coalesce(string_agg(md5(i::text), ''), '') FROM generate_series(1, n) AS i $$;
+CREATE VIEW large WITH (streamx.continuous) AS
+	SELECT repeat(a, 100) AS a, b, max(noise(b / 2)) AS long, count(*) AS n FROM many WHERE b % 5 = 0 AND b < 600 GROUP BY 1, 2;
+CREATE VIEW same_large AS
+	SELECT repeat(a, 100) AS a, b, max(noise(b / 2)) AS long, count(*) AS n FROM many WHERE b % 5 = 0 AND b < 600 GROUP BY 1, 2;
+CALL put('generate_series(1, 600)', 30);
+SELECT bag_eq('TABLE large', 'TABLE same_large', 'long rows');
 SELECT * FROM finish();
 DROP SCHEMA ordering CASCADE;
