@@ -95,6 +95,7 @@ CREATE TABLE streamx.progress (
     watermark    timestamptz,
     last_offset  bigint,
     fingerprint  bigint,
+    filtered     bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (reader, topic, "partition")
 ) WITH (fillfactor = 40);
 COMMENT ON TABLE streamx.progress IS 'offsets and watermark of each reader, moved by compare-and-set in the transaction of each micro-batch';
@@ -102,6 +103,7 @@ COMMENT ON COLUMN streamx.progress.event_time IS 'greatest event time accepted f
 COMMENT ON COLUMN streamx.progress.last_offset IS 'of the last message read';
 COMMENT ON COLUMN streamx.progress.fingerprint IS 'of that message: another one in its place means that the topic was made anew or cut';
 COMMENT ON COLUMN streamx.progress.watermark IS 'the reader''s watermark when this row was last written; the reader''s own is the greatest of its rows';
+COMMENT ON COLUMN streamx.progress.filtered IS 'messages since start_offset that the stream''s option filter rejected';
 
 CREATE TABLE streamx.views (
     view              regclass PRIMARY KEY,
@@ -976,7 +978,7 @@ COMMENT ON AGGREGATE @extschema@.histogram(float8, float8, float8, integer)
 
 CREATE FUNCTION streamx.decode(stream regclass, message bytea) RETURNS jsonb
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'streamx_decode';
-COMMENT ON FUNCTION streamx.decode(regclass, bytea) IS 'what a message would become as a row of a stream, or the error that makes it a dead letter';
+COMMENT ON FUNCTION streamx.decode(regclass, bytea) IS 'what a message would become as a row of a stream, or the error that makes it a dead letter; NULL: the stream''s filter rejects it';
 
 -- Order ------------------------------------------------------------------------
 -- (aggregate/image.c, batch/scan_place.c)
@@ -1073,7 +1075,7 @@ CREATE VIEW streamx.stat_partitions AS
            p.event_time,
            (SELECT pg_catalog.max(o.watermark) FROM streamx.progress o
              WHERE o.reader OPERATOR(pg_catalog.=) p.reader) AS watermark,
-           a.at_end, a.idle
+           a.at_end, a.idle, p.filtered
     FROM streamx.progress p
     JOIN streamx.readers r ON r.reader OPERATOR(pg_catalog.=) p.reader
     JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) r.stream
@@ -1088,6 +1090,7 @@ COMMENT ON COLUMN streamx.stat_partitions.end_offset IS 'end of the log as last 
 COMMENT ON COLUMN streamx.stat_partitions.lag IS 'messages between the committed offset and the end of the log as last seen; NULL: unknown';
 COMMENT ON COLUMN streamx.stat_partitions.watermark IS 'of the reader, over all its partitions';
 COMMENT ON COLUMN streamx.stat_partitions.idle IS 'at its end and without rows, so that it does not hold the watermark';
+COMMENT ON COLUMN streamx.stat_partitions.filtered IS 'messages since start_offset that the stream''s option filter rejected';
 GRANT SELECT ON streamx.stat_partitions TO PUBLIC;
 
 CREATE VIEW streamx.stat_streams AS

@@ -60,6 +60,7 @@ sx_batch_reset(SxBatch *batch)
 {
 	MemoryContextReset(batch->rows);
 	batch->nrows = 0;
+	batch->nfiltered = 0;
 	batch->columns = NULL;
 	batch->messages = NULL;
 	batch->nerrors = 0;
@@ -116,6 +117,7 @@ sx_batch_add_slot(SxBatch *batch, TupleTableSlot *slot, int64 offset, TimestampT
 	}
 	batch->origin[row] = (SxRowOrigin){.offset = offset, .timestamp_ms = -1};
 	batch->is_rejected[row] = false;
+	batch->is_filtered[row] = false;
 	if (!sx_batch_event_time(batch, row, now, &batch->event_time[row], &sqlstate, &message))
 		ereport(ERROR, (errcode(sqlstate), errmsg("%s", message),
 						errcontext("column \"%s\" of stream \"%s\"",
@@ -211,6 +213,7 @@ reserve(SxBatch *batch, int nrows)
 	memset(batch->isnull + batch->size * ncolumns, true, (size - batch->size) * ncolumns);
 	batch->event_time = grow(batch, batch->event_time, size * sizeof(int64));
 	batch->is_rejected = grow(batch, batch->is_rejected, size * sizeof(bool));
+	batch->is_filtered = grow(batch, batch->is_filtered, size * sizeof(bool));
 	batch->origin = grow(batch, batch->origin, size * sizeof(SxRowOrigin));
 	batch->size = size;
 }
@@ -240,7 +243,6 @@ set_origins(SxBatch *batch, const SxMessage *messages, int count)
 
 	batch->messages = messages;
 	batch->nrows = count;
-	memset(batch->is_rejected, 0, count * sizeof(bool));
 	for (i = 0; i < count; i++)
 		batch->origin[i] = (SxRowOrigin){.partition = messages[i].partition,
 										 .offset = messages[i].offset,
@@ -285,7 +287,10 @@ decode_payloads(SxBatch *batch)
 			payloads[i].length = batch->messages[start + i].payload_length;
 		}
 		sx_decoder_decode(batch->decoder, payloads, count, batch->values + start * ncolumns,
-						  batch->isnull + start * ncolumns, &errors);
+						  batch->isnull + start * ncolumns, batch->is_filtered + start, &errors);
+		memcpy(batch->is_rejected + start, batch->is_filtered + start, sizeof(bool) * count);
+		for (i = 0; batch->stream->filter && i < count; i++)
+			batch->nfiltered += batch->is_filtered[start + i];
 		for (i = 0; i < errors.count; i++)
 			sx_batch_add_error(batch, start + errors.items[i].row, errors.items[i].attnum,
 							   errors.items[i].sqlstate, errors.items[i].message);

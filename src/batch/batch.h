@@ -38,8 +38,10 @@ typedef struct SxBatch
 	int size;	   /* rows allocated */
 	Datum *values; /* nrows * stream->ncolumns */
 	bool *isnull;
-	int64 *event_time;		   /* per row; DT_NOBEGIN when the stream has none */
-	bool *is_rejected;		   /* per row: refused by the stream, no view sees it */
+	int64 *event_time; /* per row; DT_NOBEGIN when the stream has none */
+	bool *is_rejected; /* per row: refused by the stream, no view sees it */
+	bool *is_filtered; /* per row: no row of the stream at all; is_rejected, too */
+	int nfiltered;
 	SxRowOrigin *origin;	   /* per row */
 	const SxMessage *messages; /* per row, or NULL for INSERT; payloads for dead letters */
 	int nerrors;
@@ -65,7 +67,8 @@ extern void sx_batch_reset(SxBatch *batch);
  * that event_time, NOT NULL and CHECK need), fill metadata columns, find event times, check
  * max_future, NOT NULL and CHECK.  Bad rows get is_rejected and an error entry with
  * attnum of the column (0: whole message).  A column's error that concerns
- * only some views is an error entry without is_rejected.  messages stay the
+ * only some views is an error entry without is_rejected; a message that the stream's
+ * filter rejects is is_filtered and is_rejected without an error entry.  messages stay the
  * source's and must live as long as the batch.  now: the worker's clock.
  */
 extern void sx_batch_decode(SxBatch *batch, const SxMessage *messages, int count,

@@ -68,6 +68,8 @@ fill_rows(void *state)
 		CHECK_FOR_INTERRUPTS();
 		batch->values[place] = (Datum) 0;
 		batch->isnull[place] = true;
+		if (batch->is_filtered[row])
+			continue;
 		batch->isnull[place] = !metadata_value(run, &batch->messages[row], &batch->values[place]);
 	}
 }

@@ -4,8 +4,9 @@
  *	  of ranges of offsets.
  *
  * Messages are taken and decoded in chunks that grow, so that LIMIT fetches
- * little and a long scan's memory stays bounded.  What the worker would refuse
- * is left out, with one WARNING at the end.  Nothing happens before the first
+ * little and a long scan's memory stays bounded.  What the stream's filter
+ * rejects is left out, and so is what the worker would refuse, but with one
+ * WARNING at the end.  Nothing happens before the first
  * row is asked for: parameters are not known earlier.
  */
 #include "compat.h"
@@ -38,6 +39,7 @@ typedef struct TopicScan
 	int position;	 /* ... and the next of them */
 	MemoryContext chunk_context;
 	int64 nread;
+	int64 nfiltered;
 	int64 nrefused;
 	char *first_refused;
 } TopicScan;
@@ -89,6 +91,8 @@ topic_scan_next(SxScan *scan)
 			size_t first = (size_t) row * scan->stream->ncolumns;
 			const SxRowError *error = NULL;
 
+			if (batch->is_filtered[row])
+				continue;
 			if (batch->nerrors > 0 && !sx_batch_row_is_good(batch, row, state->columns, &error))
 			{
 				note_refused(state, row, error);
@@ -129,6 +133,7 @@ next_chunk(TopicScan *state)
 	} while (count == 0);
 	if (count > 0)
 		sx_batch_decode(state->batch, messages, count, state->columns, GetCurrentTimestamp());
+	state->nfiltered += state->batch->nfiltered;
 	state->chunk = Min(state->chunk * CHUNK_GROWTH, SX_TOPIC_MAX);
 
 	MemoryContextSwitchTo(old);
@@ -193,6 +198,7 @@ topic_scan_rescan(SxScan *scan)
 	state->position = 0;
 	state->is_started = false;
 	state->nread = 0;
+	state->nfiltered = 0;
 	state->nrefused = 0;
 }
 
@@ -254,6 +260,8 @@ topic_scan_explain(SxScan *scan, struct ExplainState *es)
 
 		ExplainPropertyText("Timestamps From", timestamptz_to_str(from), es);
 	}
+	if (scan->stream->filter)
+		ExplainPropertyText("Message Filter", scan->stream->filter, es);
 	ExplainPropertyText("Decoded Columns", describe_columns(scan), es);
 	if (es->analyze && state->topic)
 	{
@@ -262,6 +270,8 @@ topic_scan_explain(SxScan *scan, struct ExplainState *es)
 		if (ranges && es->verbose)
 			ExplainPropertyText("Offsets Read", ranges, es);
 		ExplainPropertyInteger("Messages Read", NULL, state->nread, es);
+		if (state->nfiltered > 0)
+			ExplainPropertyInteger("Messages Filtered", NULL, state->nfiltered, es);
 		if (state->nrefused > 0)
 			ExplainPropertyInteger("Messages Left Out", NULL, state->nrefused, es);
 	}

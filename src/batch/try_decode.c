@@ -3,7 +3,8 @@
  *	  streamx.decode: what a message would become as a row of a stream.
  *
  * For users who look for the reason of a dead letter, and for tests.  The
- * message runs through the micro-batch like any other.
+ * message runs through the micro-batch like any other; NULL: the stream's filter
+ * rejects it.
  */
 #include "compat.h"
 
@@ -56,6 +57,8 @@ streamx_decode(PG_FUNCTION_ARGS)
 	sx_batch_decode(batch, &message, 1, columns, now);
 	if (!sx_batch_row_is_good(batch, 0, columns, &error))
 		throw_error(stream, error);
+	if (batch->is_filtered[0])
+		PG_RETURN_NULL();
 	/* made up metadata is not shown */
 	batch->columns = columns;
 	PG_RETURN_DATUM(sx_batch_row_jsonb(batch, 0));

@@ -23,6 +23,7 @@
 #include "utils/datetime.h"
 #include "utils/timestamp.h"
 
+#include "catalog/filter.h"
 #include "catalog/kafka_property.h"
 #include "catalog/option.h"
 #include "catalog/option_name.h"
@@ -39,7 +40,7 @@ typedef enum OptionKind
 	KIND_WORKERS,
 	KIND_CHOICE,
 	KIND_START,
-	KIND_LATER /* reserved; refused as not supported yet, except 'off' */
+	KIND_FILTER
 } OptionKind;
 
 typedef struct Option
@@ -66,7 +67,7 @@ static const Option options_table[] = {
 	{"topic", SX_OPTION_STREAM, KIND_TOPIC},
 	{"format", SX_OPTION_STREAM, KIND_CHOICE, formats, later_formats},
 	{"root", SX_OPTION_STREAM, KIND_PATH},
-	{"filter", SX_OPTION_STREAM, KIND_LATER},
+	{"filter", SX_OPTION_STREAM, KIND_FILTER},
 	{"event_time", SX_OPTION_STREAM, KIND_TEXT},
 	{"timezone", SX_OPTION_STREAM, KIND_TIMEZONE},
 	{"timestamp_format", SX_OPTION_STREAM, KIND_CHOICE, timestamp_formats},
@@ -103,7 +104,6 @@ static void check_value(const Option *option, const char *value);
 static void check_topic(const Option *option, const char *value);
 static void check_path(const Option *option, const char *value);
 static void check_start(const Option *option, const char *value);
-static void check_later(const Option *option, const char *value);
 static int check_choice(const Option *option, const char *value);
 static const Option *find_option(SxOptionScope scope, const char *name);
 static const Option *find_any(const char *name);
@@ -237,7 +237,7 @@ sx_option_name_at(SxOptionScope scope, int i)
 	int j;
 
 	for (j = 0; j < lengthof(options_table); j++)
-		if (options_table[j].scope == scope && options_table[j].kind != KIND_LATER && seen++ == i)
+		if (options_table[j].scope == scope && seen++ == i)
 			return options_table[j].name;
 	for (j = 0; (property = sx_kafka_property_at(j)) != NULL; j++)
 		if (sx_kafka_property_is_in(property, scope) && seen++ == i)
@@ -360,8 +360,8 @@ check_value(const Option *option, const char *value)
 		case KIND_WORKERS:
 			(void) parse_int(option->name, value, 1, SX_MAX_STREAM_WORKERS);
 			break;
-		case KIND_LATER:
-			check_later(option, value);
+		case KIND_FILTER:
+			(void) sx_filter_parse(value);
 			break;
 	}
 }
@@ -408,17 +408,6 @@ check_start(const Option *option, const char *value)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("invalid value for option \"%s\": \"%s\"", full_name(option), value),
 						errhint("Give 'earliest', 'latest' or a timestamp.")));
-}
-
-static void
-check_later(const Option *option, const char *value)
-{
-	bool is_on = true;
-
-	if (parse_bool(value, &is_on) && !is_on)
-		return;
-	ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					errmsg("option \"%s\" is not supported yet", full_name(option))));
 }
 
 static int

@@ -88,7 +88,7 @@ sx_reader_load(int32 id)
 		"SELECT r.stream, r.topic, r.paused, "
 		"ARRAY(SELECT v.view::pg_catalog.oid FROM streamx.view_streams AS v WHERE v.reader = $1), "
 		"p.\"partition\", p.start_offset, p.next_offset, p.event_time, p.watermark, "
-		"p.last_offset, p.fingerprint, r.cluster "
+		"p.last_offset, p.fingerprint, r.cluster, p.filtered "
 		"FROM streamx.readers AS r "
 		"LEFT JOIN streamx.progress AS p ON p.reader = r.reader AND p.topic = r.topic "
 		"WHERE r.reader = $1";
@@ -184,22 +184,26 @@ sx_progress_save(SxReader *reader)
 		"UPDATE streamx.progress AS p SET next_offset = n.next_offset, "
 		"event_time = GREATEST(p.event_time, n.event_time), watermark = GREATEST(p.watermark, $7), "
 		"last_offset = NULLIF(n.last_offset, -1), "
-		"fingerprint = CASE WHEN n.last_offset >= 0 THEN n.fingerprint END "
+		"fingerprint = CASE WHEN n.last_offset >= 0 THEN n.fingerprint END, "
+		"filtered = n.filtered "
 		"FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4), "
 		"pg_catalog.unnest($5), pg_catalog.unnest($6), pg_catalog.unnest($8), "
-		"pg_catalog.unnest($9)) "
-		"AS n (\"partition\", stored_offset, next_offset, event_time, last_offset, fingerprint) "
+		"pg_catalog.unnest($9), pg_catalog.unnest($10)) "
+		"AS n (\"partition\", stored_offset, next_offset, event_time, last_offset, fingerprint, "
+		"filtered) "
 		"WHERE p.reader = $1 AND p.topic = $2 AND p.\"partition\" = n.\"partition\" "
 		"AND p.next_offset = n.stored_offset";
 	static const char *const insert =
 		"INSERT INTO streamx.progress (reader, topic, \"partition\", start_offset, next_offset, "
-		"event_time, watermark, last_offset, fingerprint) "
+		"event_time, watermark, last_offset, fingerprint, filtered) "
 		"SELECT $1, $2, n.\"partition\", n.start_offset, n.next_offset, n.event_time, $7, "
-		"NULLIF(n.last_offset, -1), CASE WHEN n.last_offset >= 0 THEN n.fingerprint END "
+		"NULLIF(n.last_offset, -1), CASE WHEN n.last_offset >= 0 THEN n.fingerprint END, "
+		"n.filtered "
 		"FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4), "
 		"pg_catalog.unnest($5), pg_catalog.unnest($6), pg_catalog.unnest($8), "
-		"pg_catalog.unnest($9)) "
-		"AS n (\"partition\", start_offset, next_offset, event_time, last_offset, fingerprint) "
+		"pg_catalog.unnest($9), pg_catalog.unnest($10)) "
+		"AS n (\"partition\", start_offset, next_offset, event_time, last_offset, fingerprint, "
+		"filtered) "
 		"ON CONFLICT (reader, topic, \"partition\") DO NOTHING";
 	SxPartition **moved = palloc(reader->npartitions * sizeof(SxPartition *));
 	SxPartition **added = palloc(reader->npartitions * sizeof(SxPartition *));
@@ -290,6 +294,7 @@ read_partition(SxReader *reader, HeapTuple tuple, TupleDesc tupdesc)
 	partition->event_time = time_or_none(tuple, tupdesc, 8);
 	partition->last_offset = int8_or(tuple, tupdesc, 10, -1);
 	partition->fingerprint = int8_or(tuple, tupdesc, 11, 0);
+	partition->filtered = int8_or(tuple, tupdesc, 13, 0);
 	partition->is_new = false;
 	reader->watermark = Max(reader->watermark, time_or_none(tuple, tupdesc, 9));
 }
@@ -361,7 +366,7 @@ static uint64
 move_one(const SxReader *reader, const SxPartition *partition)
 {
 	static const Oid types[] = {INT4OID,		TEXTOID,		INT4OID, INT8OID, INT8OID,
-								TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, INT8OID};
+								TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, INT8OID, INT8OID};
 	Datum values[] = {Int32GetDatum(reader->id),
 					  CStringGetTextDatum(reader->topic),
 					  Int32GetDatum(partition->partition),
@@ -370,7 +375,8 @@ move_one(const SxReader *reader, const SxPartition *partition)
 					  TimestampTzGetDatum(partition->event_time),
 					  TimestampTzGetDatum(reader->watermark),
 					  Int64GetDatum(partition->last_offset),
-					  Int64GetDatum(partition->fingerprint)};
+					  Int64GetDatum(partition->fingerprint),
+					  Int64GetDatum(partition->filtered)};
 	bool nulls[lengthof(types)] = {false};
 
 	nulls[5] = partition->event_time == DT_NOBEGIN;
@@ -379,7 +385,7 @@ move_one(const SxReader *reader, const SxPartition *partition)
 	return sx_spi_execute("UPDATE streamx.progress AS p SET next_offset = $5, "
 						  "event_time = GREATEST(p.event_time, $6), "
 						  "watermark = GREATEST(p.watermark, $7), "
-						  "last_offset = $8, fingerprint = $9 "
+						  "last_offset = $8, fingerprint = $9, filtered = $10 "
 						  "WHERE p.reader = $1 AND p.topic = $2 AND p.\"partition\" = $3 "
 						  "AND p.next_offset = $4",
 						  lengthof(types), types, values, nulls, false);
@@ -400,9 +406,9 @@ static uint64
 save_many(const SxReader *reader, SxPartition *const *partitions, int count, const char *statement,
 		  bool is_new)
 {
-	static const Oid types[] = {INT4OID,		TEXTOID,	  INT4ARRAYOID,
-								INT8ARRAYOID,	INT8ARRAYOID, TIMESTAMPTZARRAYOID,
-								TIMESTAMPTZOID, INT8ARRAYOID, INT8ARRAYOID};
+	static const Oid types[] = {
+		INT4OID,		TEXTOID,	  INT4ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID,
+		TIMESTAMPTZOID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID};
 	int lower_bound = 1;
 	Datum *number = palloc(count * sizeof(Datum));
 	Datum *from = palloc(count * sizeof(Datum));
@@ -411,6 +417,7 @@ save_many(const SxReader *reader, SxPartition *const *partitions, int count, con
 	Datum *fingerprint = palloc(count * sizeof(Datum));
 	Datum *event_time = palloc(count * sizeof(Datum));
 	bool *no_event_time = palloc(count * sizeof(bool));
+	Datum *filtered = palloc(count * sizeof(Datum));
 	Datum values[lengthof(types)];
 	bool nulls[lengthof(types)] = {false};
 	int i;
@@ -425,6 +432,7 @@ save_many(const SxReader *reader, SxPartition *const *partitions, int count, con
 		fingerprint[i] = Int64GetDatum(partitions[i]->fingerprint);
 		event_time[i] = TimestampTzGetDatum(partitions[i]->event_time);
 		no_event_time[i] = partitions[i]->event_time == DT_NOBEGIN;
+		filtered[i] = Int64GetDatum(partitions[i]->filtered);
 	}
 	values[0] = Int32GetDatum(reader->id);
 	values[1] = CStringGetTextDatum(reader->topic);
@@ -438,6 +446,7 @@ save_many(const SxReader *reader, SxPartition *const *partitions, int count, con
 	nulls[6] = reader->watermark == DT_NOBEGIN;
 	values[7] = int8_array(last, count);
 	values[8] = int8_array(fingerprint, count);
+	values[9] = int8_array(filtered, count);
 	return sx_spi_execute(statement, lengthof(types), types, values, nulls, false);
 }
 

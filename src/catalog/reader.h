@@ -18,6 +18,7 @@ typedef struct SxPartition
 	int64 stored_offset; /* next_offset as loaded: what compare-and-set compares with */
 	int64 next_offset;
 	int64 event_time;  /* greatest event time accepted; DT_NOBEGIN: none */
+	int64 filtered;	   /* messages since start_offset that the stream's filter rejected */
 	int64 last_offset; /* of the last message read; -1: none, or not to be asked for again */
 	int64 fingerprint; /* of that message, by which the log is known again */
 	bool is_new;	   /* no row in streamx.progress yet */

@@ -43,7 +43,7 @@ static const struct
 };
 
 /* Options that say something about a topic or its messages. */
-static const char *const kafka_only[] = {"topic",  "format", "root", "timestamp_format",
+static const char *const kafka_only[] = {"topic",  "format", "root", "filter", "timestamp_format",
 										 "on_gap", "workers"};
 
 /* Options that say something about event time. */
@@ -138,6 +138,7 @@ resolve_options(SxStream *stream, List *options)
 	stream->topic = sx_option_get(options, "topic");
 	stream->format = format ? format : DEFAULT_FORMAT;
 	stream->root = sx_option_get(options, "root");
+	stream->filter = sx_option_get(options, "filter");
 	stream->timezone_name = timezone ? timezone : DEFAULT_TIMEZONE;
 	stream->timezone = sx_option_timezone(stream->timezone_name);
 	stream->timestamp_format = sx_option_timestamp_format(options);

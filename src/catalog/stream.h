@@ -35,6 +35,7 @@ typedef struct SxStream
 	const char *topic;
 	const char *format;
 	const char *root;	   /* path of the object that holds the fields, or NULL */
+	const char *filter;	   /* which messages are rows, or NULL: all; see catalog/filter.h */
 	AttrNumber event_time; /* 0: no event time, no watermark */
 	const char *timezone_name;
 	pg_tz *timezone;

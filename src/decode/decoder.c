@@ -50,6 +50,7 @@ typedef struct DecodeRun
 	int count;
 	Datum *values;
 	bool *isnull;
+	bool *is_filtered;
 	SxDecodeErrors *errors;
 	SxConversion conversion;
 	int row;
@@ -113,13 +114,14 @@ sx_decoder_open(const SxStream *stream, const Bitmapset *columns)
 
 void
 sx_decoder_decode(SxDecoder *decoder, const SxPayload *payloads, int count, Datum *values,
-				  bool *isnull, SxDecodeErrors *errors)
+				  bool *isnull, bool *is_filtered, SxDecodeErrors *errors)
 {
 	DecodeRun run = {.decoder = decoder,
 					 .payloads = payloads,
 					 .count = count,
 					 .values = values,
 					 .isnull = isnull,
+					 .is_filtered = is_filtered,
 					 .errors = errors};
 	SxCapture capture = {.run = decode_rows,
 						 .failed = column_failed,
@@ -238,7 +240,7 @@ decode_columns(DecodeRun *run)
 	}
 }
 
-/* Find the fields of the next row; if it is bad, all its columns are NULL. */
+/* Find the fields of the next row; if it is none, or bad, all its columns are NULL. */
 static bool
 parse_row(DecodeRun *run)
 {
@@ -247,6 +249,7 @@ parse_row(DecodeRun *run)
 	Size base = (Size) run->row * decoder->stream->ncolumns;
 	int sqlstate = ERRCODE_INVALID_TEXT_REPRESENTATION;
 	const char *message = NULL;
+	SxVerdict verdict = SX_VERDICT_BAD;
 	int i;
 
 	run->column = 0;
@@ -258,7 +261,11 @@ parse_row(DecodeRun *run)
 	}
 	else if (payload->length == 0)
 		message = "message is empty";
-	else if (decoder->format->decode(decoder->state, payload, decoder->fields, &sqlstate, &message))
+	else
+		verdict =
+			decoder->format->decode(decoder->state, payload, decoder->fields, &sqlstate, &message);
+	run->is_filtered[run->row] = verdict == SX_VERDICT_FILTERED;
+	if (verdict == SX_VERDICT_ROW)
 		return true;
 
 	for (i = 0; i < decoder->ncolumns; i++)
@@ -266,7 +273,8 @@ parse_row(DecodeRun *run)
 		run->values[base + decoder->columns[i] - 1] = (Datum) 0;
 		run->isnull[base + decoder->columns[i] - 1] = true;
 	}
-	add_error(run->errors, run->row, 0, sqlstate, message);
+	if (verdict == SX_VERDICT_BAD)
+		add_error(run->errors, run->row, 0, sqlstate, message);
 	return false;
 }
 

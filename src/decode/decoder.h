@@ -48,14 +48,16 @@ extern SxDecoder *sx_decoder_open(const SxStream *stream, const Bitmapset *colum
 /*
  * Decode count messages.  Row r's columns go to values[r * stream->ncolumns +
  * attnum - 1], with isnull beside it (only the asked-for columns are written;
- * missing fields are NULL; after a whole-message error all of them are NULL).
+ * missing fields are NULL; after a whole-message error all of them are NULL).  is_filtered[r]: the stream's
+ * filter rejects message r, which is no row then: all NULL, and without errors.
  * Datums are allocated in the current memory context and may not point into
  * the payload.  May run type input functions: call it inside a transaction,
  * with an active snapshot.  Errors of the server itself (out of memory, query
  * cancel, admin shutdown) are thrown, data errors never.
  */
-extern void sx_decoder_decode(SxDecoder *decoder, const SxPayload *payloads, int count,
-							  Datum *values, bool *isnull, SxDecodeErrors *errors);
+extern void
+sx_decoder_decode(SxDecoder *decoder, const SxPayload *payloads, int count, Datum *values,
+				  bool *isnull, bool *is_filtered, SxDecodeErrors *errors);
 
 extern void sx_decoder_close(SxDecoder *decoder);
 

@@ -11,6 +11,14 @@
 #include "decode/decoder.h"
 #include "decode/field.h"
 
+/* What a message is. */
+typedef enum SxVerdict
+{
+	SX_VERDICT_ROW,
+	SX_VERDICT_FILTERED, /* no row of the stream, by its filter */
+	SX_VERDICT_BAD
+} SxVerdict;
+
 typedef struct SxFormat
 {
 	const char *name;
@@ -23,11 +31,11 @@ typedef struct SxFormat
 
 	/*
 	 * Check a message, which is not empty, and find the fields: fields[i] is for
-	 * columns[i].  They live until the next call.  false: the message is bad,
-	 * with *sqlstate and *message (palloc'd).
+	 * columns[i].  They live until the next call.  A bad message comes with
+	 * *sqlstate and *message (palloc'd).
 	 */
-	bool (*decode)(void *state, const SxPayload *payload, SxField *fields, int *sqlstate,
-				   const char **message);
+	SxVerdict (*decode)(void *state, const SxPayload *payload, SxField *fields, int *sqlstate,
+						const char **message);
 
 	/* The elements of an array among the last fields: see SxConversion. */
 	int64 (*elements)(void *state, uint32 position, bool is_flat, int max_dimensions,
@@ -39,8 +47,8 @@ typedef struct SxFormat
 
 /* json_decode.c */
 extern void *sx_json_open(const SxStream *stream, const AttrNumber *columns, int ncolumns);
-extern bool sx_json_decode(void *state, const SxPayload *payload, SxField *fields, int *sqlstate,
-						   const char **message);
+extern SxVerdict sx_json_decode(void *state, const SxPayload *payload, SxField *fields,
+								int *sqlstate, const char **message);
 extern int64 sx_json_array(void *state, uint32 position, bool is_flat, int max_dimensions,
 						   int *ndimensions, int *dimensions, SxField *fields);
 extern void sx_json_rest(void *state);

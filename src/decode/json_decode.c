@@ -14,6 +14,7 @@
 #include "decode/format.h"
 #include "decode/json.h"
 #include "decode/json_walk.h"
+#include "decode/match.h"
 
 /* A path of more names is refused: the walk recurses along it. */
 #define MAX_PATH_NAMES 64
@@ -37,16 +38,19 @@ typedef struct JsonState
 	SxJsonNode *root;	   /* the whole message */
 	SxJsonNode *object;	   /* where the columns' fields are */
 	const char *root_path;
+	const SxFilter *filter; /* NULL: none */
+	uint32 *filter_numbers; /* of nodes, by field of the filter */
 	int ncolumns;
 	SxJsonNode **columns; /* by column */
 	SxField *fields;	  /* by node */
 } JsonState;
 
+static NameTree **add_filter(JsonState *state, NameTree *tree, const char *text);
 static NameTree *add_path(NameTree *tree, const char *path);
 static NameTree *add_name(NameTree *tree, const char *name, int length);
 static SxJsonNode *make_node(NameTree *tree, uint32_t *number);
 static void make_keys(SxJsonNode *node, NameTree *tree, uint32_t *number);
-static bool report(const SxJsonProblem *problem, int *sqlstate, const char **message);
+static void report(const SxJsonProblem *problem, int *sqlstate, const char **message);
 static void free_json(void *json);
 
 void *
@@ -57,6 +61,7 @@ sx_json_open(const SxStream *stream, const AttrNumber *columns, int ncolumns)
 	NameTree *tree = palloc0(sizeof(NameTree));
 	NameTree *object = stream->root ? add_path(tree, stream->root) : tree;
 	NameTree **trees = palloc(sizeof(NameTree *) * Max(ncolumns, 1));
+	NameTree **filter_trees = stream->filter ? add_filter(state, tree, stream->filter) : NULL;
 	uint32_t number = 0;
 	int i;
 
@@ -71,6 +76,8 @@ sx_json_open(const SxStream *stream, const AttrNumber *columns, int ncolumns)
 			trees[i] = add_path(object, column->field);
 	}
 	state->root = make_node(tree, &number);
+	for (i = 0; state->filter && i < list_length(state->filter->fields); i++)
+		state->filter_numbers[i] = filter_trees[i]->node->number;
 	state->object = object->node;
 	state->root_path = stream->root;
 	state->ncolumns = ncolumns;
@@ -88,7 +95,7 @@ sx_json_open(const SxStream *stream, const AttrNumber *columns, int ncolumns)
 	return state;
 }
 
-bool
+SxVerdict
 sx_json_decode(void *opaque, const SxPayload *payload, SxField *fields, int *sqlstate,
 			   const char **message)
 {
@@ -99,19 +106,26 @@ sx_json_decode(void *opaque, const SxPayload *payload, SxField *fields, int *sql
 	if (!sx_json_scan(state->json, payload->data, payload->length, &state->message.scan,
 					  &problem) ||
 		!sx_json_find(&state->message, state->root, state->fields, &problem))
-		return report(&problem, sqlstate, message);
+	{
+		report(&problem, sqlstate, message);
+		return SX_VERDICT_BAD;
+	}
+	*sqlstate = ERRCODE_INVALID_TEXT_REPRESENTATION;
+	if (unlikely(state->fields[state->root->number].kind != SX_FIELD_OBJECT))
+	{
+		*message = "message is not a JSON object";
+		return SX_VERDICT_BAD;
+	}
+	if (state->filter && !sx_match(state->filter, state->fields, state->filter_numbers))
+		return SX_VERDICT_FILTERED;
 	if (unlikely(state->fields[state->object->number].kind != SX_FIELD_OBJECT))
 	{
-		*sqlstate = ERRCODE_INVALID_TEXT_REPRESENTATION;
-		if (state->root_path && state->fields[state->root->number].kind == SX_FIELD_OBJECT)
-			*message = psprintf("message has no JSON object \"%s\"", state->root_path);
-		else
-			*message = "message is not a JSON object";
-		return false;
+		*message = psprintf("message has no JSON object \"%s\"", state->root_path);
+		return SX_VERDICT_BAD;
 	}
 	for (i = 0; i < state->ncolumns; i++)
 		fields[i] = state->fields[state->columns[i]->number];
-	return true;
+	return SX_VERDICT_ROW;
 }
 
 int64
@@ -130,6 +144,28 @@ sx_json_rest(void *opaque)
 	JsonState *state = opaque;
 
 	sx_json_trim(state->json);
+}
+
+/* Add the fields of a filter, whose paths begin at the message's top, not at root. */
+static NameTree **
+add_filter(JsonState *state, NameTree *tree, const char *text)
+{
+	SxFilter *filter = sx_filter_parse(text);
+	NameTree **trees = palloc(sizeof(NameTree *) * list_length(filter->fields));
+	ListCell *lc;
+
+	foreach (lc, filter->fields)
+	{
+		NameTree *field = tree;
+		ListCell *name;
+
+		foreach (name, lfirst(lc))
+			field = add_name(field, lfirst(name), strlen(lfirst(name)));
+		trees[foreach_current_index(lc)] = field;
+	}
+	state->filter = filter;
+	state->filter_numbers = palloc(sizeof(uint32) * list_length(filter->fields));
+	return trees;
 }
 
 /* Add the names of a path: "a.b"; a backslash makes the next character part of a name. */
@@ -222,8 +258,8 @@ make_keys(SxJsonNode *node, NameTree *tree, uint32_t *number)
 	}
 }
 
-/* Say what is wrong with a message.  Always false, unless it throws. */
-static bool
+/* Say what is wrong with a message. */
+static void
 report(const SxJsonProblem *problem, int *sqlstate, const char **message)
 {
 	static const struct
@@ -245,7 +281,6 @@ report(const SxJsonProblem *problem, int *sqlstate, const char **message)
 							problem->offset + 1);
 	else
 		*message = psprintf("%s: %s", kinds[problem->kind].text, problem->text);
-	return false;
 }
 
 static void

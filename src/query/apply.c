@@ -63,8 +63,8 @@ static List *first_rows(const SxView *view);
 static void refuse_rows(SxReader *reader, SxBatch *batch, SxApplyCounts *counts);
 static void
 refuse_columns(const SxView *view, SxReader *reader, SxBatch *batch, SxApplyCounts *counts);
-static void apply_families(SxReader *reader, SxBatch *batch, const SxPrepared *prepared,
-						   SxApplyCounts *counts);
+static void
+apply_families(SxReader *reader, SxBatch *batch, const SxPrepared *prepared, SxApplyCounts *counts);
 static void apply_one_by_one(SxReader *reader, SxBatch *batch, SxApplyCounts *counts);
 static void count_view(Oid view, SxApplyCounts *own, SxApplyCounts *counts);
 static void apply_family(List *views, SxReader *reader, SxBatch *batch, const SxPrepared *prepared,
@@ -74,9 +74,9 @@ static bool apply_carefully(Oid view, SxReader *reader, SxBatch *batch, bool is_
 							SxApplyCounts *counts, Oid *paused_view);
 static void run_rows(List *family, SxTimeliness timeliness, const SxRows *rows);
 static void note_rows(Share *share, SxTimeliness timeliness, const SxRows *rows);
-static void
-run_deltas(List *family, const SxRows *rows, int64 from_window, const SxKept *kept);
+static void run_deltas(List *family, const SxRows *rows, int64 from_window, const SxKept *kept);
 static void add_counts(SxApplyCounts *sum, const SxApplyCounts *counts);
+static void count_filtered(SxReader *reader, const SxBatch *batch);
 static void advance(SxReader *reader, const SxBatch *batch);
 
 Bitmapset *
@@ -118,6 +118,7 @@ sx_apply(SxReader *reader, SxBatch *batch, bool is_careful, SxApplyCounts *count
 		apply_one_by_one(reader, batch, counts);
 	else
 		apply_families(reader, batch, NULL, counts);
+	count_filtered(reader, batch);
 	advance(reader, batch);
 	sx_retention_apply(reader, counts->groups + counts->inputs);
 }
@@ -129,6 +130,7 @@ sx_apply_prepared(SxReader *reader, SxBatch *batch, const SxPrepared *prepared,
 	counts->seen.rows += batch->nrows;
 	refuse_rows(reader, batch, counts);
 	apply_families(reader, batch, prepared, counts);
+	count_filtered(reader, batch);
 	advance(reader, batch);
 	sx_retention_apply(reader, counts->groups + counts->inputs);
 }
@@ -712,6 +714,21 @@ apply_carefully(Oid relid, SxReader *reader, SxBatch *batch, bool is_alone, SxAp
 }
 
 /* ---- event times and watermark ---- */
+
+/* Messages that are no rows of the stream are counted with the positions, for no other trace of them is left. */
+static void
+count_filtered(SxReader *reader, const SxBatch *batch)
+{
+	for (int row = 0; batch->nfiltered > 0 && row < batch->nrows; row++)
+	{
+		SxPartition *partition = NULL;
+
+		if (batch->is_filtered[row])
+			partition = sx_reader_partition(reader, batch->origin[row].partition);
+		if (partition)
+			partition->filtered++;
+	}
+}
 
 static void
 advance(SxReader *reader, const SxBatch *batch)

@@ -371,9 +371,9 @@ sx_attach_leave(Oid view, bool is_paused)
 	stream = query_int8(
 		"WITH moved AS (INSERT INTO streamx.progress"
 		" (reader, topic, \"partition\", start_offset, next_offset, event_time, watermark,"
-		" last_offset, fingerprint)"
+		" last_offset, fingerprint, filtered)"
 		" SELECT $2, p.topic, p.\"partition\", p.start_offset, p.next_offset, p.event_time,"
-		" p.watermark, p.last_offset, p.fingerprint FROM streamx.progress p JOIN "
+		" p.watermark, p.last_offset, p.fingerprint, p.filtered FROM streamx.progress p JOIN "
 		"streamx.view_streams s USING (reader)"
 		" WHERE s.view = $1)"
 		" UPDATE streamx.view_streams SET reader = $2 WHERE view = $1"

@@ -236,24 +236,30 @@ altered_stream(const AlterTableStmt *stmt)
 			   : InvalidOid;
 }
 
+/* Whether views, or views with windows, read a stream. */
+static bool
+has_views(Oid relid, bool with_windows)
+{
+	Oid types[] = {OIDOID, BOOLOID};
+	Datum values[] = {ObjectIdGetDatum(relid), BoolGetDatum(with_windows)};
+	bool found;
+	SxSpi spi;
+
+	sx_spi_begin(&spi);
+	found = sx_spi_execute("SELECT FROM streamx.views v JOIN streamx.view_streams s USING (view)"
+						   " WHERE s.stream = $1 AND (v.window_kind <> 'global' OR NOT $2)",
+						   2, types, values, NULL, false) > 0;
+	sx_spi_end(&spi);
+	return found;
+}
+
 /* The windows of a view are those of the event time that the stream had. */
 static void
 check_event_time(Oid relid, int before)
 {
-	Oid type = OIDOID;
-	Datum value = ObjectIdGetDatum(relid);
-	bool has_windows;
-	SxSpi spi;
-
 	if (before == -1 || event_time_of(relid) == before)
 		return;
-	sx_spi_begin(&spi);
-	has_windows =
-		sx_spi_execute("SELECT FROM streamx.views v JOIN streamx.view_streams s USING (view)"
-					   " WHERE s.stream = $1 AND v.window_kind <> 'global'",
-					   1, &type, &value, NULL, false) > 0;
-	sx_spi_end(&spi);
-	if (has_windows)
+	if (has_views(relid, true))
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("cannot change event_time of stream \"%s\"", get_rel_name(relid)),
 						errdetail("Continuous views with windows read it."),
@@ -310,6 +316,29 @@ check_server(const AlterForeignServerStmt *stmt)
 	sx_spi_end(&spi);
 	foreach (lc, streams)
 		sx_stream_check(lfirst_oid(lc));
+}
+
+/* What the views of a stream hold was read by these options: no message is read again by others. */
+static void
+check_fixed_options(Oid relid, List *before)
+{
+	static const char *const names[] = {"root", "filter"};
+	List *options = GetForeignTable(relid)->options;
+
+	for (int i = 0; i < lengthof(names); i++)
+	{
+		const char *old = sx_option_get(before, names[i]);
+		const char *new = sx_option_get(options, names[i]);
+
+		if ((old == NULL) == (new == NULL) && (old == NULL || strcmp(old, new) == 0))
+			continue;
+		if (has_views(relid, false))
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("cannot change %s of stream \"%s\"", names[i], get_rel_name(relid)),
+					 errdetail("Continuous views hold what they read by it."),
+					 errhint("Drop these views first, or make another stream.")));
+	}
 }
 
 /*
@@ -405,6 +434,7 @@ process_utility(PlannedStmt *pstmt, const char *source, bool read_only_tree,
 	UtilityCall call = {pstmt, source, context, params, environment, dest, completion};
 	Oid altered = InvalidOid; /* the stream that the statement is about */
 	int event_time = 0;
+	List *options = NIL;
 
 	/* rows that wait fit the definitions as they are now, and precede what is made now */
 	if (sx_insert_is_pending() && GetCommandLogLevel(stmt) == LOGSTMT_DDL)
@@ -427,7 +457,10 @@ process_utility(PlannedStmt *pstmt, const char *source, bool read_only_tree,
 			refuse_view_options((AlterTableStmt *) stmt);
 			altered = altered_stream((AlterTableStmt *) stmt);
 			if (OidIsValid(altered))
+			{
 				event_time = event_time_of(altered);
+				options = GetForeignTable(altered)->options;
+			}
 			break;
 		case T_RenameStmt:
 			altered = renamed_stream((RenameStmt *) stmt);
@@ -450,6 +483,7 @@ process_utility(PlannedStmt *pstmt, const char *source, bool read_only_tree,
 			{
 				check_event_time(altered, event_time);
 				check_topic(altered);
+				check_fixed_options(altered, options);
 			}
 			if (changes_owner((AlterTableStmt *) stmt))
 				sx_define_sync_owners();

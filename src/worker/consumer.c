@@ -340,7 +340,9 @@ note_arrival(SxConsumer *consumer, int from)
 			partition = sx_reader_partition(consumer->reader, message->partition);
 			if (partition == NULL)
 				continue;
-			sx_silence_break(consumer, partition - consumer->reader->partitions);
+			/* of those that are filtered it is not known yet which are rows */
+			if (consumer->stream->filter == NULL)
+				sx_silence_break(consumer, partition - consumer->reader->partitions);
 		}
 		consumer->bytes += message->payload_length + message->key_length;
 	}

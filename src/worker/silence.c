@@ -43,6 +43,23 @@ sx_silence_break(SxConsumer *consumer, int place)
 }
 
 void
+sx_silence_break_by_batch(SxConsumer *consumer)
+{
+	const SxBatch *batch = consumer->batch;
+	const SxPartition *partition = NULL;
+
+	for (int row = 0; row < batch->nrows; row++)
+	{
+		if (batch->is_filtered[row] ||
+			(partition && partition->partition == batch->origin[row].partition))
+			continue;
+		partition = sx_reader_partition(consumer->reader, batch->origin[row].partition);
+		if (partition)
+			sx_silence_break(consumer, partition - consumer->reader->partitions);
+	}
+}
+
+void
 sx_silence_restart(SxConsumer *consumer)
 {
 	int64 now = sx_now_us();

@@ -16,6 +16,9 @@ extern void sx_silence_align(SxConsumer *consumer);
 /* A row came from a partition (by its place in the reader). */
 extern void sx_silence_break(SxConsumer *consumer, int place);
 
+/* Rows have come from the partitions of the batch's messages, but for those that are filtered. */
+extern void sx_silence_break_by_batch(SxConsumer *consumer);
+
 /* The broker is away: what we do not hear is no silence. */
 extern void sx_silence_restart(SxConsumer *consumer);
 

@@ -45,7 +45,8 @@
 
 #define LOOK_AGAIN_US USECS_PER_SEC /* after the catalog could not be read */
 #define MAX_SLEEP_MS 60000
-#define MEETING_LOOK_US 100000 /* how far others have moved the reader that younger ones are to meet */
+#define MEETING_LOOK_US                                                                            \
+	100000 /* how far others have moved the reader that younger ones are to meet */
 
 SxWorkerSlot *sx_worker_slot = NULL;
 
@@ -63,6 +64,15 @@ sx_worker_has_siblings(void)
 	return own_part.count > 1;
 }
 
+static void
+decode(SxConsumer *consumer)
+{
+	sx_batch_decode(consumer->batch, consumer->messages, consumer->nmessages,
+					sx_apply_columns(consumer->reader), GetCurrentTimestamp());
+	if (consumer->stream->filter)
+		sx_silence_break_by_batch(consumer);
+}
+
 void
 sx_worker_prepare_batch(SxConsumer *consumer)
 {
@@ -78,8 +88,7 @@ sx_worker_prepare_batch(SxConsumer *consumer)
 		return;
 	}
 	PushActiveSnapshot(GetTransactionSnapshot());
-	sx_batch_decode(batch, consumer->messages, consumer->nmessages, sx_apply_columns(reader),
-					GetCurrentTimestamp());
+	decode(consumer);
 	consumer->prepared = sx_prepared_create(consumer->context);
 	sx_prepare(consumer->prepared, reader, batch, (size_t) work_mem * 1024);
 	PopActiveSnapshot();
@@ -123,10 +132,9 @@ sx_worker_run_batch(SxConsumer *consumer, bool is_careful, bool (*is_stale)(void
 	sx_consumer_reload(consumer);
 
 	if (consumer->prepared == NULL)
-		sx_batch_decode(batch, consumer->messages, consumer->nmessages, sx_apply_columns(reader),
-						GetCurrentTimestamp());
+		decode(consumer);
 	sx_consumer_advance(consumer);
-	if (consumer->nmessages == 0)
+	if (batch->nfiltered == batch->nrows)
 		sx_silence_follow_clock(consumer);
 	if (consumer->prepared)
 		sx_apply_prepared(reader, batch, consumer->prepared, counts);

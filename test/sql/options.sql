@@ -106,7 +106,6 @@ CREATE FOREIGN TABLE wrong (a int OPTIONS (metadata 'size')) SERVER kafka OPTION
 
 -- What is planned but not there is refused, not ignored
 CREATE FOREIGN TABLE wrong (a int) SERVER kafka OPTIONS (topic 'x', format 'avro');
-CREATE FOREIGN TABLE wrong (a int) SERVER kafka OPTIONS (topic 'x', filter 'a > 1');
 CREATE FOREIGN TABLE wrong (a int) SERVER kafka OPTIONS (topic 'x', workers '2');
 CREATE SERVER wrong FOREIGN DATA WRAPPER streamx
 	OPTIONS (bootstrap_servers 'k', security_protocol 'sasl_ssl', sasl_mechanism 'GSSAPI');
