@@ -19,14 +19,13 @@
 #include <string.h>
 #include <time.h>
 
-#include <librdkafka/rdkafka.h>
+#include "producer.h"
 
 #define MESSAGE_LENGTH 177
 #define DISORDER_MS 50
 #define BASE_TIME 1735689600 /* 2025-01-01 00:00:00 UTC */
-#define FLUSH_TIMEOUT_MS 60000
-#define LOAD 1000  /* a rate of more is sent in batches */
-#define NAP_US 500 /* shorter waits are none */
+#define LOAD 1000			 /* a rate of more is sent in batches */
+#define NAP_US 500			 /* shorter waits are none */
 
 typedef struct Settings
 {
@@ -40,26 +39,6 @@ typedef struct Settings
 	int64_t rate;  /* per second; 0: as fast as it goes */
 	int64_t probe; /* 0: none */
 } Settings;
-
-static int64_t failures = 0;
-
-static void
-die(const char *what, const char *detail)
-{
-	fprintf(stderr, "generate: %s: %s\n", what, detail);
-	exit(1);
-}
-
-/* The n-th of a sequence of random numbers (splitmix64). */
-static uint64_t
-random_number(uint64_t seed, uint64_t n)
-{
-	uint64_t z = seed * UINT64_C(0xda942042e4dd58b5) + (n + 1) * UINT64_C(0x9e3779b97f4a7c15);
-
-	z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-	return z ^ (z >> 31);
-}
 
 /* A text of "YYYY-MM-DDTHH:MM:SS.mmmZ". */
 static void
@@ -106,42 +85,6 @@ print_order(const Settings *settings, int64_t n, char *message, size_t size)
 	memcpy(message + MESSAGE_LENGTH - 2, "\"}", 3);
 }
 
-static void
-delivered(rd_kafka_t *kafka, const rd_kafka_message_t *message, void *opaque)
-{
-	(void) kafka;
-	(void) opaque;
-	if (message->err && failures++ == 0)
-		fprintf(stderr, "generate: %s\n", rd_kafka_err2str(message->err));
-}
-
-static rd_kafka_t *
-open_producer(const Settings *settings)
-{
-	const char *const properties[][2] = {
-		{"bootstrap.servers", settings->address},
-		{"enable.idempotence", "true"},
-		{"linger.ms", settings->rate == 0	  ? "50"
-					  : settings->rate > LOAD ? "5"
-											  : "0"},
-		{"batch.size", "1000000"},
-		{"queue.buffering.max.messages", "500000"},
-	};
-	rd_kafka_conf_t *conf = rd_kafka_conf_new();
-	rd_kafka_t *kafka;
-	char reason[512];
-
-	for (size_t i = 0; i < sizeof(properties) / sizeof(properties[0]); i++)
-		if (rd_kafka_conf_set(conf, properties[i][0], properties[i][1], reason, sizeof(reason)) !=
-			RD_KAFKA_CONF_OK)
-			die(properties[i][0], reason);
-	rd_kafka_conf_set_dr_msg_cb(conf, delivered);
-	kafka = rd_kafka_new(RD_KAFKA_PRODUCER, conf, reason, sizeof(reason));
-	if (kafka == NULL)
-		die("could not create a producer", reason);
-	return kafka;
-}
-
 static int64_t
 now_us(clockid_t clock)
 {
@@ -162,7 +105,7 @@ wait_until(int64_t due_us)
 }
 
 static void
-send_order(rd_kafka_t *kafka, rd_kafka_topic_t *topic, const Settings *settings, int64_t n)
+send_order(Producer *producer, const Settings *settings, int64_t n)
 {
 	char message[MESSAGE_LENGTH * 4];
 	int32_t partition = (int32_t) (n % settings->partitions);
@@ -170,21 +113,14 @@ send_order(rd_kafka_t *kafka, rd_kafka_topic_t *topic, const Settings *settings,
 	print_order(settings, n, message, sizeof(message));
 	if (is_probe(settings, n))
 		printf("%" PRId64 "\n", now_us(CLOCK_REALTIME));
-	while (rd_kafka_produce(topic, partition, RD_KAFKA_MSG_F_COPY, message, MESSAGE_LENGTH, NULL, 0,
-							NULL) != 0)
-	{
-		if (rd_kafka_last_error() != RD_KAFKA_RESP_ERR__QUEUE_FULL)
-			die("could not produce", rd_kafka_err2str(rd_kafka_last_error()));
-		rd_kafka_poll(kafka, 100);
-	}
-	rd_kafka_poll(kafka, 0);
+	producer_send(producer, partition, 0, message, MESSAGE_LENGTH);
 }
 
 static void
 send_orders(const Settings *settings)
 {
-	rd_kafka_t *kafka = open_producer(settings);
-	rd_kafka_topic_t *topic = rd_kafka_topic_new(kafka, settings->topic, NULL);
+	int linger_ms = settings->rate == 0 ? 50 : settings->rate > LOAD ? 5 : 0;
+	Producer *producer = producer_open(settings->address, settings->topic, linger_ms);
 	int64_t began = now_us(CLOCK_MONOTONIC);
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -192,12 +128,9 @@ send_orders(const Settings *settings)
 	{
 		if (settings->rate > 0)
 			wait_until(began + i * 1000000 / settings->rate);
-		send_order(kafka, topic, settings, settings->first + i);
+		send_order(producer, settings, settings->first + i);
 	}
-	if (rd_kafka_flush(kafka, FLUSH_TIMEOUT_MS) != RD_KAFKA_RESP_ERR_NO_ERROR || failures > 0)
-		die("not all orders were delivered", settings->topic);
-	rd_kafka_topic_destroy(topic);
-	rd_kafka_destroy(kafka);
+	producer_close(producer);
 }
 
 int
