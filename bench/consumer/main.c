@@ -56,7 +56,7 @@ take(const Contestant *contestant, rd_kafka_message_t *message, int64_t *next_of
 
 	if (contestant->is_decoding && !order_decode(message->payload, message->len, &order))
 		die("this is no order", message->payload);
-	contestant->take(&order, message->payload, message->len);
+	contestant->take(&order, message);
 	next_offsets[message->partition] = message->offset + 1;
 	rd_kafka_message_destroy(message);
 }

@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <librdkafka/rdkafka.h>
+
 #include "order.h"
 
 typedef struct Options
@@ -37,7 +39,7 @@ typedef struct Contestant
 	bool is_quiet; /* stdout is for something else */
 	int64_t batch_rows;
 	void (*open)(const Options *options, int64_t *next_offsets);
-	void (*take)(const Order *order, const char *message, size_t length);
+	void (*take)(const Order *order, const rd_kafka_message_t *message);
 	void (*commit)(const int64_t *next_offsets);
 	void (*finish)(void);
 } Contestant;

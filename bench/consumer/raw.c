@@ -27,25 +27,23 @@ open_raw(const Options *from, int64_t *next_offsets)
 
 /* Look at the message, or the compiler and the cache get away with less than reading. */
 static void
-take_message(const Order *order, const char *message, size_t length)
+take_message(const Order *order, const rd_kafka_message_t *message)
 {
 	(void) order;
-	checksum += message[length - 1];
+	checksum += ((const char *) message->payload)[message->len - 1];
 }
 
 static void
-take_fields(const Order *order, const char *message, size_t length)
+take_fields(const Order *order, const rd_kafka_message_t *message)
 {
 	(void) message;
-	(void) length;
 	checksum += order->cents + order->event_ms + order->category[order->category_length - 1];
 }
 
 static void
-take_group(const Order *order, const char *message, size_t length)
+take_group(const Order *order, const rd_kafka_message_t *message)
 {
 	(void) message;
-	(void) length;
 	groups_add(&groups, order);
 }
 
@@ -126,12 +124,14 @@ finish_groups(void)
 		die("could not write", options.csv);
 }
 
-/* Orders have nothing that COPY's text format would have to escape. */
+/* Partition, offset, timestamp and payload, which has nothing that COPY's text format would have to escape. */
 static void
-write_message(const Order *order, const char *message, size_t length)
+write_message(const Order *order, const rd_kafka_message_t *message)
 {
 	(void) order;
-	fwrite(message, 1, length, file);
+	fprintf(file, "%" PRId32 "\t%" PRId64 "\t%" PRId64 "\t", message->partition, message->offset,
+			rd_kafka_message_timestamp(message, NULL));
+	fwrite(message->payload, 1, message->len, file);
 	putc('\n', file);
 }
 

@@ -283,12 +283,11 @@ save_offsets(const int64_t *next_offsets)
 /* ---- N1 ---- */
 
 static void
-upsert_order(const Order *order, const char *message, size_t length)
+upsert_order(const Order *order, const rd_kafka_message_t *message)
 {
 	Group group = {.orders = order->has_id, .cents = order->cents};
 
 	(void) message;
-	(void) length;
 	if (!is_open)
 		PQclear(ask("BEGIN"));
 	is_open = true;
@@ -312,10 +311,9 @@ commit_rows(const int64_t *next_offsets)
 /* ---- N2 ---- */
 
 static void
-group_order(const Order *order, const char *message, size_t length)
+group_order(const Order *order, const rd_kafka_message_t *message)
 {
 	(void) message;
-	(void) length;
 	groups_add(&groups, order);
 }
 

@@ -4,6 +4,7 @@
 #
 #	COMMAND NAME --broker A --topic T --partitions P --events N --window KIND,MS[,MS] --groups G
 #			--postgres HOST:PORT --result TABLE --csv FILE [--follow] [OPTION]...
+#	or, over Nexmark's events, with --query NAME
 #
 # It reads all partitions from the earliest offset and groups orders as Shape.pm says (windows
 # aligned to 1970, 5 s of watermark delay).  Its stdout has a line
@@ -13,8 +14,8 @@
 #	note KEY VALUE		of its version and settings
 #
 # After "committed N" it ends with status 0 and leaves the result: a table or view TABLE with
-# (window_start timestamptz, category text, orders bigint, total numeric, mean numeric), helpers being
-# named TABLE_*; or, without a database, a CSV FILE of these.  Exit status 3: there are no such windows.
+# (window_start timestamptz, category text, orders bigint, total numeric, mean numeric), with --query the
+# columns of the query in Nexmark.pm, helpers being named TABLE_*; or, without a database, a CSV FILE of these.  Exit status 3: there are no such windows.
 # With --follow it goes on with what is appended, until SIGTERM.
 package Contestant;
 use strict;
@@ -25,6 +26,7 @@ use IO::Select;
 use List::Util qw(max sum0);
 use Time::HiRes qw(sleep time);
 
+use Nexmark;
 use Process;
 use Server;
 use Shape;
@@ -87,7 +89,7 @@ sub command_of
 		"$setup->{source}/bench/$contestant->{program}", $contestant->{name}, '--broker', $setup->{address}, '--topic', $race->{topic},
 		'--partitions', $setup->{partitions}, '--events', $race->{count}, '--window', window_option($shape), '--groups', $shape->{groups},
 		'--postgres', "127.0.0.1:$ENV{PGPORT}", '--result', $result, '--csv', "$setup->{scratch}/result.csv",
-		($contestant->{is_batched} && $race->{batch_rows} ? ('--batch-rows', $race->{batch_rows}) : ()), @more);
+		(is_nexmark($shape) ? ('--query', $shape->{query}) : ()), ($contestant->{is_batched} && $race->{batch_rows} ? ('--batch-rows', $race->{batch_rows}) : ()), @more);
 }
 
 # A process with its output (of one that follows, nobody reads it): { pid, output, rest, log }.
@@ -203,7 +205,7 @@ sub check_result
 		ask("CREATE UNLOGGED TABLE $result (window_start timestamptz, category text, orders bigint, total numeric, mean numeric)");
 		ask("COPY $result FROM '$race->{setup}{scratch}/result.csv' (FORMAT csv)");
 	}
-	my $wrong = wrong_rows($shape, $race->{topic}, $result);
+	my $wrong = is_nexmark($shape) ? wrong_nexmark($shape, "oracle.$race->{topic}", result_of_others($shape, $result), 0) : wrong_rows($shape, $race->{topic}, $result);
 	fail($process, "$wrong rows of $shape->{name} are not the oracle's") if $wrong;
 	drop_result();
 }

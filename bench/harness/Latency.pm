@@ -132,7 +132,7 @@ sub cost_of_batches
 
 	create($setup, 'orders_follow');
 	generate($setup, 0, $warm_up);
-	my $worker = create_view('orders_follow', $shape);
+	my ($worker) = create_view('orders_follow', $shape);
 	wait_for("SELECT sum(next_offset) >= $warm_up FROM streamx.progress", 'end');
 	sleep 1;
 	my ($cpu, $batches) = (cpu_of($worker), batches());

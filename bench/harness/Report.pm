@@ -52,7 +52,7 @@ sub report_race
 	my ($shape, $count, $contestants, $runs) = @_;
 	my $format = "%-30s %8s %17s %8s %8s %10s %8s %8s %9s\n";
 
-	printf "\n%s, %d orders, the middle of %d runs\n", $shape->{name}, $count, max(0, map { scalar @$_ } values %$runs);
+	printf "\n%s, %d events, the middle of %d runs\n", $shape->{name}, $count, max(0, map { scalar @$_ } values %$runs);
 	printf $format, '', 's CPU/M', '(range)', 'others', 'ratio', 'events/s', 'WAL B/ev', 'MB', 'commits';
 	for my $contestant (grep { $runs->{ $_->{name} } } @$contestants)
 	{

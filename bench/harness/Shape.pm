@@ -1,10 +1,12 @@
-# The queries: count, sum and avg by category and window of event time.  Each is
-# the same for every contestant; they differ in window and number of categories.
+# The queries: count, sum and avg by category and window of event time, which
+# differ in window and number of categories; and those of Nexmark.  Each is the same for every contestant.
 package Shape;
 use strict;
 use warnings;
 
 use Exporter qw(import);
+
+use Nexmark;
 
 our @EXPORT = qw(shapes shape_named window_call window_option batch_query);
 
@@ -26,7 +28,8 @@ my @shapes = (
 	{ name => 'count', groups => 10, kind => 'tumble', size => 5 * $minutes, only => 'count(*)' },
 	{ name => 'distinct-100k', groups => 10, kind => 'tumble', size => 5 * $minutes, only => 'count(DISTINCT right(customer_id, 5))' },
 	{ name => 'distinct-approx', groups => 10, kind => 'tumble', size => 5 * $minutes, only => 'approx_count_distinct(customer_id)',
-		exactly => 'count(DISTINCT customer_id)', tolerance => 0.06 });
+		exactly => 'count(DISTINCT customer_id)', tolerance => 0.06 },
+	nexmark_shapes());
 
 sub shapes { return @shapes; }
 
@@ -51,7 +54,7 @@ sub window_option
 {
 	my ($shape) = @_;
 
-	return join(',', grep { defined } @$shape{qw(kind size step)});
+	return $shape->{window} // join(',', grep { defined } @$shape{qw(kind size step)});
 }
 
 # As plain PostgreSQL has it, over a table: window_start, category, orders, total, mean.

@@ -7,6 +7,7 @@ use Exporter qw(import);
 use List::Util qw(max sum0);
 use Time::HiRes qw(sleep time);
 
+use Nexmark;
 use Process;
 use Server;
 use Shape;
@@ -22,30 +23,41 @@ sub run_streamx
 	my $peak = 0;
 
 	set($_, $settings->{$_}) for keys %$settings;
-	my $worker = create_view($race->{topic}, $shape);
-	$profiler = profile($worker, "$race->{setup}{profile}/$shape->{name}.data") if $race->{setup}{profile};
+	my @workers = create_view($race->{topic}, $shape);
+	$profiler = profile($workers[0], "$race->{setup}{profile}/$shape->{name}.data") if $race->{setup}{profile};
 	until (@samples && $samples[-1]{done} >= $race->{count})
 	{
-		die "the worker is gone\n" unless -d "/proc/$worker";
-		push @samples, sample($worker);
-		$peak = max($peak, memory_of($worker));
+		die "a worker is gone\n" if grep { !-d "/proc/$_" } @workers;
+		push @samples, sample(@workers);
+		$peak = max($peak, sum0(map { memory_of($_) } @workers));
 		sleep 0.01;
 	}
 	waitpid($profiler, 0) if $profiler && kill('INT', $profiler);
 	check_views($shape, $race->{topic});
-	my $rows = ask('SELECT count(*) FROM ' . ask("SELECT state FROM streamx.views WHERE view = 'revenue'::regclass"));
-	drop_views();
+	my $rows = sum0(map { ask("SELECT count(*) FROM $_") } ask('SELECT state FROM streamx.views' . (is_nexmark($shape) ? '' : " WHERE view = 'revenue'::regclass")));
+	drop_views(@{ $shape->{streams} // [] });
 	reset_settings() if %$settings;
 	return { samples => \@samples, peak => max($peak, 0), more => { state_rows => $rows } };
 }
 
-# The view, or as many as the shape says; pid of the worker.
+# The view, or as many as the shape says; pids of the workers, one for each stream.
 sub create_view
+{
+	my ($topic, $shape) = @_;
+	my $streams = scalar @{ $shape->{streams} // ['orders'] };
+
+	ask('BEGIN');
+	is_nexmark($shape) ? create_nexmark($shape, $topic) : create_orders($topic, $shape);
+	ask('COMMIT');
+	wait_for("SELECT count(DISTINCT reader) = $streams FROM streamx.progress", 'partitions');
+	return wait_for_workers($streams);
+}
+
+sub create_orders
 {
 	my ($topic, $shape) = @_;
 	my $window = window_call($shape);
 
-	ask('BEGIN');
 	ask("CREATE FOREIGN TABLE orders (order_id text, customer_id text, category text, amount numeric(10,2),
 		currency text, quantity int, event_time timestamptz, note text)
 		SERVER kafka OPTIONS (topic '$topic', event_time 'event_time', watermark_delay '5 seconds')");
@@ -59,26 +71,33 @@ sub create_view
 			SELECT $window AS w, category, count(order_id) AS orders, sum(amount) AS total, avg(amount) AS mean$own
 			FROM orders GROUP BY w, category" . (($shape->{differ} // '') eq 'keys' ? ', own' : ''));
 	}
-	ask('COMMIT');
-	wait_for('SELECT count(*) > 0 FROM streamx.progress', 'partitions');
-	return worker();
 }
 
-sub worker { return wait_for("SELECT max(pid) FROM pg_stat_activity WHERE backend_type = 'streamx worker'", 'worker'); }
+sub wait_for_workers
+{
+	my ($count) = @_;
+	my $workers = "FROM pg_stat_activity WHERE backend_type = 'streamx worker'";
+
+	wait_for("SELECT count(*) = $count $workers", 'worker');
+	return ask("SELECT pid $workers ORDER BY 1");
+}
+
+sub worker { return (wait_for_workers(1))[0]; }
 
 sub batches { return ask('SELECT sum(batches) FROM streamx.stat_workers'); }
 
 # What the slowest reader has committed.
 sub sample
 {
-	my ($worker) = @_;
+	my (@workers) = @_;
+	my %is_worker = map { $_ => 1 } @workers;
 	my ($done, $lsn) = split /\t/, ask("SELECT coalesce(min(done), 0), pg_current_wal_insert_lsn() - '0/0'
 		FROM (SELECT sum(next_offset) AS done FROM streamx.progress GROUP BY reader) AS readers");
 	my ($postmaster, @others) = server_pids();
 
 	return {
-		done => $done, what => 'committed', wal => $lsn, time => time, worker => cpu_of($worker), main => main_thread_cpu($worker),
-		others => cpu_with_children($postmaster) + sum0(map { cpu_of($_) } grep { $_ != $worker } @others) };
+		done => $done, what => 'committed', wal => $lsn, time => time, worker => sum0(map { cpu_of($_) } @workers), main => sum0(map { main_thread_cpu($_) } @workers),
+		others => cpu_with_children($postmaster) + sum0(map { cpu_of($_) } grep { !$is_worker{$_} } @others) };
 }
 
 # Nothing is counted but what is right.
@@ -86,6 +105,13 @@ sub check_views
 {
 	my ($shape, $topic) = @_;
 
+	if (is_nexmark($shape))
+	{
+		my $wrong = wrong_nexmark($shape, "oracle.$topic", $shape->{result}, 1);
+
+		die "streamx: $wrong rows of $shape->{name} are not the oracle's\n" if $wrong;
+		return;
+	}
 	if ($shape->{only})
 	{
 		my $wrong = wrong_values($shape, $topic, '(SELECT lower(w) AS window_start, own FROM revenue) AS r');
@@ -102,9 +128,12 @@ sub check_views
 	}
 }
 
+# With their streams.
 sub drop_views
 {
-	ask('DROP FOREIGN TABLE orders CASCADE');
+	my (@streams) = @_;
+
+	ask('DROP FOREIGN TABLE ' . (join(', ', @streams) || 'orders') . ' CASCADE');
 	wait_for("SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'streamx worker'", 'end of the worker');
 	ask('CHECKPOINT');
 }

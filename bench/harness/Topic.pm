@@ -1,4 +1,4 @@
-# The archived topics, and the batch oracle: a table with the same orders, loaded
+# The archived topics, and the batch oracle: a table with the same events, loaded
 # and decoded by PostgreSQL alone.
 package Topic;
 use strict;
@@ -6,20 +6,25 @@ use warnings;
 
 use Exporter qw(import);
 
+use Nexmark;
 use Server;
 use Shape;
 
 our @EXPORT = qw(fill create load_oracle drop_topic expect wrong_rows wrong_values);
 
-# Name of the topic with so many orders of so many categories.
+# Its name; $what has kind, groups (of orders) and count.
 sub fill
 {
-	my ($setup, $groups, $count) = @_;
-	my $topic = "orders_${groups}_$count";
+	my ($setup, $what) = @_;
+	my $topic = join('_', $what->{kind}, $what->{groups} || (), $what->{count});
+	my %generator = (
+		orders => [ 'generate', '--groups', $what->{groups} ],
+		nexmark => ['nexmark'],
+		nexmark_disordered => [ 'nexmark', '--disorder' ]);
+	my ($program, @options) = @{ $generator{ $what->{kind} } };
 
 	create($setup, $topic);
-	system("$setup->{source}/bench/generate", $setup->{address}, $topic, '--groups', $groups, '--partitions', $setup->{partitions},
-		'--count', $count) == 0
+	system("$setup->{source}/bench/$program", $setup->{address}, $topic, @options, '--partitions', $setup->{partitions}, '--count', $what->{count}) == 0
 		or die "could not fill $topic\n";
 	return $topic;
 }
@@ -36,25 +41,32 @@ sub drop_topic
 	my ($setup, $topic) = @_;
 
 	system("$setup->{source}/test/apache-kafka/topic", $setup->{address}, 'delete', $topic) == 0 or die "topic $topic stays\n";
-	ask("DROP TABLE IF EXISTS oracle.$topic");
+	ask("DROP TABLE IF EXISTS oracle.$_") for ask("SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace('oracle') AND relkind = 'r' AND (relname = '$topic' OR relname LIKE '${topic}\\_q%')");
 }
 
 sub load_oracle
 {
-	my ($setup, $topic, $count) = @_;
+	my ($setup, $topic, $what) = @_;
 	my $dump = "$setup->{source}/bench/consumer/consumer dump --broker $setup->{address} --topic $topic --partitions $setup->{partitions}"
-		. " --events $count --csv /dev/stdout";
+		. " --events $what->{count} --csv /dev/stdout";
 
 	ask('CREATE EXTENSION IF NOT EXISTS file_fdw');
 	ask('CREATE SCHEMA IF NOT EXISTS oracle');
 	ask('CREATE SERVER IF NOT EXISTS files FOREIGN DATA WRAPPER file_fdw');
-	ask("CREATE FOREIGN TABLE oracle.messages (message text) SERVER files OPTIONS (program '$dump', delimiter E'\\x01')");
-	ask("CREATE UNLOGGED TABLE oracle.$topic AS
-		SELECT o.* FROM oracle.messages,
-			jsonb_to_record(message::jsonb) AS o (order_id text, customer_id text, category text, amount numeric(10,2), event_time timestamptz)");
+	ask("CREATE FOREIGN TABLE oracle.messages (\"partition\" int, \"offset\" bigint, timestamp_ms bigint, message text) SERVER files OPTIONS (program '$dump')");
+	$what->{kind} eq 'orders' ? load_orders("oracle.$topic") : load_nexmark("oracle.$topic");
 	ask('DROP FOREIGN TABLE oracle.messages');
 	my $rows = ask("SELECT count(*) FROM oracle.$topic");
-	die "the oracle has $rows of $count orders\n" unless $rows == $count;
+	die "the oracle has $rows of $what->{count} events\n" unless $rows == $what->{count};
+}
+
+sub load_orders
+{
+	my ($table) = @_;
+
+	ask("CREATE UNLOGGED TABLE $table AS
+		SELECT o.* FROM oracle.messages,
+			jsonb_to_record(message::jsonb) AS o (order_id text, customer_id text, category text, amount numeric(10,2), event_time timestamptz)");
 }
 
 # What the query must give, once for all contestants.
@@ -62,7 +74,7 @@ sub expect
 {
 	my ($shape, $topic) = @_;
 
-	return if $shape->{only};
+	return if $shape->{only} || is_nexmark($shape);
 	ask("CREATE UNLOGGED TABLE IF NOT EXISTS oracle.expected AS SELECT '' AS shape, * FROM (" . batch_query($shape, "oracle.$topic") . ') AS q LIMIT 0');
 	return if ask("SELECT count(*) FROM oracle.expected WHERE shape = '$shape->{name} $topic'");
 	ask("INSERT INTO oracle.expected SELECT '$shape->{name} $topic', q.* FROM (" . batch_query($shape, "oracle.$topic") . ') AS q');

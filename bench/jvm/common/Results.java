@@ -15,6 +15,9 @@ import java.util.concurrent.ConcurrentHashMap;
  */
 final class Results
 {
+	/** Of the table, of orders. */
+	static final String COLUMNS = "window_start timestamptz, category text, orders bigint, total numeric, mean numeric, PRIMARY KEY (window_start, category)";
+
 	record Key(long windowStart, String category) {}
 
 	record Row(long orders, BigDecimal total, BigDecimal mean) {}
@@ -27,20 +30,24 @@ final class Results
 	/** Begins anew. */
 	static void prepare(Settings settings) throws SQLException
 	{
-		kept.clear();
-		if (settings.jdbcUrl() != null)
-			createTable(settings.jdbcUrl(), settings.text("result"));
+		prepare(settings, COLUMNS);
 	}
 
-	private static void createTable(String url, String table) throws SQLException
+	/** Begins anew, with a table of such columns. */
+	static void prepare(Settings settings, String columns) throws SQLException
+	{
+		kept.clear();
+		if (settings.jdbcUrl() != null)
+			createTable(settings.jdbcUrl(), settings.text("result"), columns);
+	}
+
+	private static void createTable(String url, String table, String columns) throws SQLException
 	{
 		try (Connection connection = DriverManager.getConnection(url);
 			 Statement statement = connection.createStatement())
 		{
 			statement.execute("DROP TABLE IF EXISTS " + table);
-			statement.execute("CREATE TABLE " + table +
-				" (window_start timestamptz, category text, orders bigint, total numeric, mean numeric," +
-				" PRIMARY KEY (window_start, category)) WITH (fillfactor = 70)");
+			statement.execute("CREATE TABLE " + table + " (" + columns + ") WITH (fillfactor = 70)");
 		}
 	}
 

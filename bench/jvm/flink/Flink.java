@@ -10,7 +10,8 @@ import org.apache.flink.table.api.TableEnvironment;
  *
  * flink-tvf: a window table-valued function; a window is written when the watermark has passed
  * its end.  flink-group: a group aggregate, which updates its results all the time.  More parts of
- * the name: rocksdb is the state's backend; discard throws the results away.  Options: --checkpoint MS,
+ * the name: rocksdb is the state's backend; discard throws the results away.  Options: --query NAME, one of
+ * Nexmark's instead of the orders', --checkpoint MS,
  * --mini-batch MS, --parallelism N, --managed MB, --explain, and --passes N, of which the last
  * is measured.
  */
@@ -36,7 +37,7 @@ final class Flink
 			Settings.endBySignal();
 		for (long pass = settings.passes(); pass > 0; pass--)
 		{
-			Results.prepare(settings);
+			Results.prepare(settings, settings.has("query") ? nexmark(settings).tableColumns() : Results.COLUMNS);
 			OffsetReporter.reset();
 			new Flink(settings).run(pass == 1);
 		}
@@ -47,22 +48,30 @@ final class Flink
 	{
 		Progress progress = new Progress(settings.events(), OffsetReporter::consumed, OffsetReporter::committed);
 
-		tables.executeSql(source());
+		String insert = "INSERT INTO results " + (settings.has("query") ? nexmark(settings).select() : query());
+
+		for (String source : settings.has("query") ? nexmark(settings).sources(connector("SQL")) : new String[] {source()})
+			tables.executeSql(source);
 		tables.executeSql(sink());
 		if (settings.has("explain"))
-			System.err.println(tables.explainSql("INSERT INTO results " + query()));
+			System.err.println(tables.explainSql(insert));
 		if (isMeasured)
 		{
 			note();
 			progress.start();
 		}
-		tables.executeSql("INSERT INTO results " + query()).await();
+		tables.executeSql(insert).await();
 		if (isMeasured)
 		{
 			if (settings.jdbcUrl() == null)
 				Results.writeKept(settings.text("csv"));
 			progress.finish();
 		}
+	}
+
+	private static Nexmark nexmark(Settings settings)
+	{
+		return Nexmark.named(settings.text("query"), settings.isNamed("group"));
 	}
 
 	private void note()
@@ -125,21 +134,27 @@ final class Flink
 
 		return "CREATE TABLE orders (" +
 			"order_id STRING, category STRING, amount DECIMAL(10, 2), event_time TIMESTAMP_LTZ(3)" +
-			(isArithmetic() ? "" : watermark) + ") WITH (" +
-			"'connector' = 'kafka', 'topic' = '" + settings.text("topic") + "', " +
+			(isArithmetic() ? "" : watermark) + ") WITH (" + connector("ISO-8601") + ")";
+	}
+
+	/** Kafka's, of JSON with times in a format. */
+	private String connector(String timeFormat)
+	{
+		return "'connector' = 'kafka', 'topic' = '" + settings.text("topic") + "', " +
 			"'properties.bootstrap.servers' = '" + settings.text("broker") + "', " +
 			"'properties.group.id' = '" + settings.text("result", settings.name) + "', " +
 			"'properties.max.partition.fetch.bytes' = '8388608', 'properties.fetch.max.bytes' = '33554432', " +
 			"'properties.max.poll.records' = '5000', " +
 			"'scan.startup.mode' = 'earliest-offset', " +
 			(settings.has("follow") ? "" : "'scan.bounded.mode' = 'latest-offset', ") +
-			"'format' = 'json', 'json.timestamp-format.standard' = 'ISO-8601')";
+			"'format' = 'json', 'json.timestamp-format.standard' = '" + timeFormat + "'";
 	}
 
 	private String sink()
 	{
-		String columns = "CREATE TABLE results (window_start TIMESTAMP(3), category STRING, orders BIGINT, " +
-			"total DECIMAL(38, 2), mean DECIMAL(38, 6), PRIMARY KEY (window_start, category) NOT ENFORCED) WITH (";
+		String columns = "CREATE TABLE results (" + (settings.has("query") ? nexmark(settings).sinkColumns() :
+			"window_start TIMESTAMP(3), category STRING, orders BIGINT, " +
+				"total DECIMAL(38, 2), mean DECIMAL(38, 6), PRIMARY KEY (window_start, category) NOT ENFORCED") + ") WITH (";
 
 		if (settings.jdbcUrl() == null)
 			return columns + "'connector' = '" + KeepingSink.Factory.IDENTIFIER + "')";
