@@ -128,9 +128,13 @@ CREATE TABLE streamx.views (
     retention         interval,
     refused_retention interval,
     settings          text[] NOT NULL DEFAULT '{}',
-    created_at        timestamptz NOT NULL DEFAULT now()
+    created_at        timestamptz NOT NULL DEFAULT now(),
+    shadow_of         regclass UNIQUE,  -- the view whose place this one is to take
+    rejudge           boolean NOT NULL DEFAULT false
 );
 COMMENT ON TABLE streamx.views IS 'continuous views';
+COMMENT ON COLUMN streamx.views.shadow_of IS 'of a shadow, which streamx.rebuild makes: the view whose place it is to take';
+COMMENT ON COLUMN streamx.views.rejudge IS 'of a shadow: it judges anew which rows are late';
 COMMENT ON COLUMN streamx.views.window_size IS 'of a window; cumulate: of the longest; session: the gap';
 COMMENT ON COLUMN streamx.views.window_step IS 'slide of hop, step of cumulate';
 CREATE SEQUENCE streamx_internal.view_id;
@@ -202,6 +206,8 @@ CREATE VIEW streamx.dead_letters WITH (security_barrier) AS
            sqlstate, message, recorded_at
     FROM streamx_internal.dead_letter d
     WHERE pg_catalog.has_table_privilege(stream, 'SELECT')
+      AND NOT EXISTS (SELECT FROM streamx.views v WHERE v.view OPERATOR(pg_catalog.=) d.view
+                                                    AND v.shadow_of IS NOT NULL)
       AND NOT EXISTS (SELECT FROM streamx_internal.dead_letter e
                       WHERE e.stream OPERATOR(pg_catalog.=) d.stream
                         AND e."partition" OPERATOR(pg_catalog.=) d."partition"
@@ -215,8 +221,10 @@ GRANT SELECT ON streamx.dead_letters TO PUBLIC;
 CREATE VIEW streamx.late_rows WITH (security_barrier) AS
     SELECT view, stream, topic, "partition", "offset", event_time, watermark, refused_through,
            counted, "row", recorded_at
-    FROM streamx_internal.late_row
-    WHERE pg_catalog.has_table_privilege(stream, 'SELECT');
+    FROM streamx_internal.late_row l
+    WHERE pg_catalog.has_table_privilege(stream, 'SELECT')
+      AND NOT EXISTS (SELECT FROM streamx.views v WHERE v.view OPERATOR(pg_catalog.=) l.view
+                                                    AND v.shadow_of IS NOT NULL);
 COMMENT ON VIEW streamx.late_rows IS 'rows that at least one window refused as late, of the streams you may SELECT';
 GRANT SELECT ON streamx.late_rows TO PUBLIC;
 
@@ -1191,8 +1199,9 @@ CREATE VIEW streamx.stat_views AS
                     ON e.id OPERATOR(pg_catalog.=) q.reader
                    AND e."partition" OPERATOR(pg_catalog.=) q."partition"
              WHERE q.reader OPERATOR(pg_catalog.=) l.reader) p
-    WHERE pg_catalog.pg_has_role('pg_monitor', 'USAGE')
-       OR pg_catalog.pg_has_role(c.relowner, 'USAGE');
+    WHERE v.shadow_of IS NULL
+      AND (pg_catalog.pg_has_role('pg_monitor', 'USAGE')
+       OR pg_catalog.pg_has_role(c.relowner, 'USAGE'));
 COMMENT ON VIEW streamx.stat_views IS 'how far each continuous view is, what it refused, and its last error';
 COMMENT ON COLUMN streamx.stat_views.lag IS 'of all partitions together; NULL while one is unknown, or without a topic';
 COMMENT ON COLUMN streamx.stat_views.rows IS 'rows that came in time for some window, before WHERE; those of partly_late_rows, too';
@@ -1202,6 +1211,17 @@ COMMENT ON COLUMN streamx.stat_views.late_rows IS 'rows that were refused by all
 COMMENT ON COLUMN streamx.stat_views.partly_late_rows IS 'rows that were refused by some windows and count in later ones';
 COMMENT ON COLUMN streamx.stat_views.rows_in_no_window IS 'rows between the windows of a hop whose slide is longer than its size, before WHERE: neither late nor counted';
 GRANT SELECT ON streamx.stat_views TO PUBLIC;
+
+-- Rebuild ---------------------------------------------------------------------
+-- (worker/rebuild.c, query/shadow.c)
+
+CREATE FUNCTION streamx.rebuild(view regclass, rejudge boolean DEFAULT false,
+                                from_retained boolean DEFAULT false) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'streamx_rebuild';
+COMMENT ON FUNCTION streamx.rebuild(regclass, boolean, boolean) IS 'computes a continuous view anew from what its stream retains, while the old results stay readable';
+CREATE FUNCTION streamx.cancel_rebuild(view regclass) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'streamx_cancel_rebuild';
+COMMENT ON FUNCTION streamx.cancel_rebuild(regclass) IS 'ends a rebuild that is under way; the view stays as it is';
 
 -- Skipped offsets --------------------------------------------------------------
 -- (worker/consumer.c)

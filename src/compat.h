@@ -150,6 +150,25 @@
 #define sx_compat_take_permissions(query, pstate) ((void) 0)
 #endif
 
+/* Let a query check another relation's privileges, in place of those of from. */
+#if PG_VERSION_NUM >= 160000
+#define sx_compat_move_permissions(query, from, to)                                                \
+	do                                                                                             \
+	{                                                                                              \
+		ListCell *lc_;                                                                             \
+                                                                                                   \
+		foreach (lc_, (query)->rteperminfos)                                                       \
+		{                                                                                          \
+			RTEPermissionInfo *info_ = lfirst(lc_);                                                \
+                                                                                                   \
+			if (info_->relid == (from))                                                            \
+				info_->relid = (to);                                                               \
+		}                                                                                          \
+	} while (0)
+#else
+#define sx_compat_move_permissions(query, from, to) ((void) 0)
+#endif
+
 /* Columns of a relation that a query must be allowed to read (Bitmapset **), or NULL: they are checked nowhere. */
 #if PG_VERSION_NUM >= 160000
 #define sx_compat_selected_columns(query, rte)                                                     \

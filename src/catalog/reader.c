@@ -107,6 +107,40 @@ sx_reader_load(int32 id)
 	return reader;
 }
 
+SxReader *
+sx_reader_of_view(Oid view)
+{
+	static const Oid types[] = {REGCLASSOID};
+	Datum values[] = {ObjectIdGetDatum(view)};
+	SxReader *reader = NULL;
+	bool isnull;
+	int32 id = 0;
+	SxSpi spi;
+
+	sx_spi_begin(&spi);
+	if (sx_spi_execute("SELECT reader FROM streamx.view_streams WHERE view = $1", 1, types, values,
+					   NULL, false) > 0)
+		id = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	sx_spi_end(&spi);
+	if (id != 0)
+		reader = sx_reader_load(id);
+	if (reader == NULL)
+		elog(ERROR, "continuous view %u has no reader", view);
+	return reader;
+}
+
+bool
+sx_reader_is_beside(const SxReader *left, const SxReader *right)
+{
+	if (left->npartitions != right->npartitions)
+		return false;
+	for (int i = 0; i < left->npartitions; i++)
+		if (left->partitions[i].partition != right->partitions[i].partition ||
+			left->partitions[i].next_offset != right->partitions[i].next_offset)
+			return false;
+	return true;
+}
+
 int32
 sx_reader_create(Oid stream, const char *topic)
 {
@@ -125,10 +159,10 @@ sx_reader_create(Oid stream, const char *topic)
 }
 
 void
-sx_reader_save_cluster(const SxReader *reader, const char *cluster)
+sx_reader_save_cluster(int32 reader, const char *cluster)
 {
 	static const Oid types[] = {INT4OID, TEXTOID};
-	Datum values[] = {Int32GetDatum(reader->id), CStringGetTextDatum(cluster)};
+	Datum values[] = {Int32GetDatum(reader), CStringGetTextDatum(cluster)};
 	SxSpi spi;
 
 	sx_spi_begin(&spi);

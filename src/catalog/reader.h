@@ -57,11 +57,17 @@ extern List *sx_reader_list(Oid stream);
 /* Load a reader with its positions, in the current memory context; NULL when it is gone. */
 extern SxReader *sx_reader_load(int32 id);
 
+/* The reader that a view hangs on. */
+extern SxReader *sx_reader_of_view(Oid view);
+
+/* Whether two readers know the same partitions and stand at the same offsets. */
+extern bool sx_reader_is_beside(const SxReader *left, const SxReader *right);
+
 /* Make a reader row; returns its id. */
 extern int32 sx_reader_create(Oid stream, const char *topic);
 
 /* Store the cluster that is read. */
-extern void sx_reader_save_cluster(const SxReader *reader, const char *cluster);
+extern void sx_reader_save_cluster(int32 reader, const char *cluster);
 
 /*
  * Find a partition (NULL: not there), or add it with is_new set at

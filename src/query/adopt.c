@@ -74,7 +74,10 @@ streamx_adopt_view(PG_FUNCTION_ARGS)
 	static const char *const lists[] = {"inputs", "input_views"};
 	HeapTuple row = new_row(fcinfo);
 	Oid view = relation_column(fcinfo, row, "view");
+	Oid shadow_of = relation_column(fcinfo, row, "shadow_of");
 
+	if (OidIsValid(shadow_of))
+		adopt(view, shadow_of);
 	for (int i = 0; i < lengthof(columns); i++)
 	{
 		Oid relation = relation_column(fcinfo, row, columns[i]);

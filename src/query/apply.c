@@ -49,6 +49,7 @@ typedef struct Share
 	SxReader *reader;
 	SxBatch *batch;
 	SxSelection selection;
+	const SxPartlyLate *partly_late; /* those at hand */
 	SxApplyCounts *counts;
 	const SxKept *kept; /* of a family's first: the groups of the rows on time, or NULL */
 
@@ -73,6 +74,7 @@ static void select_rows(List *family);
 static bool apply_carefully(Oid view, SxReader *reader, SxBatch *batch, bool is_alone,
 							SxApplyCounts *counts, Oid *paused_view);
 static void run_rows(List *family, SxTimeliness timeliness, const SxRows *rows);
+static void run_partly_late(List *family, const SxPartlyLate *partly_late);
 static void note_rows(Share *share, SxTimeliness timeliness, const SxRows *rows);
 static void run_deltas(List *family, const SxRows *rows, int64 from_window, const SxKept *kept);
 static void add_counts(SxApplyCounts *sum, const SxApplyCounts *counts);
@@ -369,7 +371,8 @@ apply_family(List *views, SxReader *reader, SxBatch *batch, const SxPrepared *pr
 	shares[0].kept = sx_prepared_find(prepared, views, selection->on_time.count);
 	sx_run_begin(shares[0].view, &saved);
 	run_rows(family, SX_ON_TIME, &selection->on_time);
-	run_rows(family, SX_PARTLY_LATE, &selection->partly_late);
+	foreach (lc, selection->partly_late)
+		run_partly_late(family, lfirst(lc));
 	run_rows(family, SX_LATE, &selection->late);
 	sx_run_end(&saved);
 	error_context_stack = error_context.previous;
@@ -406,10 +409,20 @@ run_rows(List *family, SxTimeliness timeliness, const SxRows *rows)
 		return;
 	if (timeliness != SX_LATE)
 		run_deltas(family, rows,
-				   timeliness == SX_ON_TIME ? DT_NOBEGIN : first->selection.from_window,
+				   timeliness == SX_ON_TIME ? DT_NOBEGIN : first->partly_late->from_window,
 				   timeliness == SX_ON_TIME ? first->kept : NULL);
 	foreach (lc, family)
 		note_rows(lfirst(lc), timeliness, rows);
+}
+
+static void
+run_partly_late(List *family, const SxPartlyLate *partly_late)
+{
+	ListCell *lc;
+
+	foreach (lc, family)
+		((Share *) lfirst(lc))->partly_late = partly_late;
+	run_rows(family, SX_PARTLY_LATE, &partly_late->rows);
 }
 
 /* Rows too late for windows, and the counts. */
@@ -424,7 +437,9 @@ note_rows(Share *share, SxTimeliness timeliness, const SxRows *rows)
 
 	if (timeliness == SX_PARTLY_LATE)
 		counts->seen.partly_late_rows +=
-			sx_late_record(view, share->reader, share->batch, rows, true);
+			share->partly_late->is_recorded
+				? rows->count
+				: sx_late_record(view, share->reader, share->batch, rows, true);
 	else if (is_late && view->window.kind == SX_WINDOW_SESSION)
 		sx_late_sessions(view, share->reader, share->batch, rows, &late, &groups);
 	else if (is_late)
@@ -641,11 +656,16 @@ apply_share(Share *share)
 {
 	const SxSelection *selection = &share->selection;
 	ErrorData *error;
+	ListCell *lc;
 
 	select_rows(list_make1(share));
 	error = apply_good(share, SX_ON_TIME, &selection->on_time);
-	if (error == NULL)
-		error = apply_good(share, SX_PARTLY_LATE, &selection->partly_late);
+	foreach (lc, selection->partly_late)
+	{
+		share->partly_late = lfirst(lc);
+		if (error == NULL)
+			error = apply_good(share, SX_PARTLY_LATE, &share->partly_late->rows);
+	}
 	return error ? error : apply_good(share, SX_LATE, &selection->late);
 }
 

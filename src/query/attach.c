@@ -37,8 +37,6 @@ static void attach_insert(Oid view, const SxStream *stream, const char *start);
 static void attach_kafka(Oid view, const SxStream *stream, const char *start);
 static void link_view(Oid view, Oid stream, int32 reader, int64 start_offset);
 static int64 log_position(const SxStream *stream, Oid log, const char *start, int64 end);
-static void
-catch_up(Oid view, const SxStream *stream, Oid log, int32 reader, int64 first, int64 end);
 static int64 add_log_rows(SxBatch *batch, TupleTableSlot *slot, int64 next);
 
 void
@@ -122,13 +120,8 @@ make_insert_reader(Oid stream)
 
 /* ---- streams fed by INSERT ---- */
 
-/*
- * A row version of its own makes transactions with older snapshots fail with
- * 40001: a writer that does not see the new view, and a CREATE VIEW that does not
- * see the newest rows.
- */
-static void
-mark_change(int32 reader)
+void
+sx_attach_mark_change(int32 reader)
 {
 	Oid type = INT4OID;
 	Datum value = Int32GetDatum(reader);
@@ -149,7 +142,7 @@ attach_insert(Oid view, const SxStream *stream, const char *start)
 	int64 end;
 	int64 first;
 
-	mark_change(reader_id);
+	sx_attach_mark_change(reader_id);
 	reader = sx_reader_load(reader_id);
 	first = end = reader->partitions[0].next_offset;
 
@@ -166,7 +159,7 @@ attach_insert(Oid view, const SxStream *stream, const char *start)
 	CommandCounterIncrement();
 	if (first >= end)
 		return;
-	catch_up(view, stream, log, reader->id, first, end);
+	sx_attach_catch_up(view, stream, log, reader->id, first, end);
 	/* from now on the stream's own watermark counts, which may be greater */
 	reader->views = list_make1_oid(view);
 	sx_retention_apply(reader, 0);
@@ -199,12 +192,9 @@ log_position(const SxStream *stream, Oid log, const char *start, int64 end)
 	return offset;
 }
 
-/*
- * Fold the log into one view, judged by a watermark of its own; the stream's
- * reader, which saw all of these rows, is not moved.
- */
-static void
-catch_up(Oid view, const SxStream *stream, Oid log, int32 reader_id, int64 first, int64 end)
+void
+sx_attach_catch_up(Oid view, const SxStream *stream, Oid log, int32 reader_id, int64 first,
+				   int64 end)
 {
 	SxReader *reader = sx_reader_load(reader_id);
 	SxBatch *batch = sx_batch_create(stream, CurrentMemoryContext);
@@ -245,6 +235,17 @@ catch_up(Oid view, const SxStream *stream, Oid log, int32 reader_id, int64 first
 	SPI_cursor_close(portal);
 	sx_spi_end(&spi);
 	ExecDropSingleTupleTableSlot(slot);
+}
+
+int64
+sx_attach_start_offset(Oid view)
+{
+	Oid type = OIDOID;
+	Datum value = ObjectIdGetDatum(view);
+	bool found;
+
+	return query_int8("SELECT start_offset FROM streamx.view_streams WHERE view = $1", 1, &type,
+					  &value, &found);
 }
 
 /* Rows of SPI's table (offset, composite row) into the batch. */
@@ -295,7 +296,7 @@ attach_kafka(Oid view, const SxStream *stream, const char *start)
 		" AND EXISTS (SELECT FROM streamx.view_streams s JOIN streamx.views v USING (view)"
 		"             WHERE s.reader = r.reader AND v.start = $2)"
 		" AND NOT EXISTS (SELECT FROM streamx.view_streams s JOIN streamx.views v USING (view)"
-		"                 WHERE s.reader = r.reader AND v.start <> $2)"
+		"                 WHERE s.reader = r.reader AND (v.start <> $2 OR v.shadow_of IS NOT NULL))"
 		" AND NOT EXISTS (SELECT FROM streamx.progress p"
 		"                 WHERE p.reader = r.reader AND p.next_offset <> p.start_offset)"
 		" ORDER BY r.reader LIMIT 1",

@@ -7,6 +7,8 @@
 
 #include "compat.h"
 
+#include "catalog/stream.h"
+
 /*
  * Hang a new view on a reader of its stream that stands where the view starts,
  * or make one.  start is the option's text or NULL.  A stream with retain 'on'
@@ -19,6 +21,23 @@ extern void sx_attach_enter(Oid stream);
 
 /* The one reader of a stream that is fed by INSERT; made when the stream is. */
 extern int32 sx_attach_insert_reader(Oid stream);
+
+/*
+ * A row version of its own makes transactions with older snapshots fail with
+ * 40001: a writer that does not see a new view, and a CREATE VIEW that does not
+ * see the newest rows.
+ */
+extern void sx_attach_mark_change(int32 reader);
+
+/* Where a view of a stream fed by INSERT began. */
+extern int64 sx_attach_start_offset(Oid view);
+
+/*
+ * Fold offsets [first, end) of a stream's log into one view, judged by a watermark of its
+ * own; the stream's reader, which saw all of these rows, is not moved.
+ */
+extern void
+sx_attach_catch_up(Oid view, const SxStream *stream, Oid log, int32 reader, int64 first, int64 end);
 
 /*
  * Let a view leave its reader with one of its own: same positions, same

@@ -19,6 +19,7 @@
 #include "catalog/refused.h"
 #include "query/inputs.h"
 #include "query/late.h"
+#include "query/reuse.h"
 #include "query/run.h"
 #include "query/session.h"
 #include "query/sql.h"
@@ -41,33 +42,51 @@ typedef struct Recording
 	bool *is_refused; /* by place in rows */
 } Recording;
 
-static void add_row(SxRows *rows, const SxBatch *batch, int row);
 static bool receive_row(TupleTableSlot *slot, DestReceiver *self);
 static void receiver_startup(DestReceiver *self, int operation, TupleDesc typeinfo);
 static void receiver_noop(DestReceiver *self);
 static void
 record(const SxView *view, const SxReader *reader, const SxBatch *batch, int row, bool counted);
 
-static void
-select_row(const SxView *view, const SxReader *reader, const SxBatch *batch, int row,
-		   SxSelection *selection)
+/* The partly late rows of one first window. */
+static SxRows *
+rows_from(SxSelection *selection, int64 from_window, bool is_recorded)
+{
+	SxPartlyLate *partly;
+	ListCell *lc;
+
+	foreach (lc, selection->partly_late)
+	{
+		partly = lfirst(lc);
+		if (partly->from_window == from_window && partly->is_recorded == is_recorded)
+			return &partly->rows;
+	}
+	partly = palloc0(sizeof(SxPartlyLate));
+	partly->from_window = from_window;
+	partly->is_recorded = is_recorded;
+	selection->partly_late = lappend(selection->partly_late, partly);
+	return &partly->rows;
+}
+
+void
+sx_late_judge(const SxView *view, const SxBatch *batch, int row, int64 lateness_us, int64 watermark,
+			  bool is_recorded, SxSelection *selection)
 {
 	int64 from_window;
 	int64 refused_through;
 
-	switch (sx_window_judge(&view->window, batch->event_time[row], view->allowed_lateness_us,
-							reader->watermark, &from_window, &refused_through))
+	switch (sx_window_judge(&view->window, batch->event_time[row], lateness_us, watermark,
+							&from_window, &refused_through))
 	{
 		case SX_ON_TIME:
-			add_row(&selection->on_time, batch, row);
+			sx_late_take(&selection->on_time, batch, row);
 			break;
 		case SX_PARTLY_LATE:
-			Assert(selection->partly_late.count == 0 || selection->from_window == from_window);
-			selection->from_window = from_window;
-			add_row(&selection->partly_late, batch, row);
+			sx_late_take(rows_from(selection, from_window, is_recorded), batch, row);
 			break;
 		case SX_LATE:
-			add_row(&selection->late, batch, row);
+			if (!is_recorded)
+				sx_late_take(&selection->late, batch, row);
 			break;
 		case SX_NO_WINDOW:
 			selection->no_window++;
@@ -76,11 +95,11 @@ select_row(const SxView *view, const SxReader *reader, const SxBatch *batch, int
 }
 
 void
-sx_late_select(const SxView *view, const SxReader *reader, const SxBatch *batch,
-			   SxSelection *selection)
+sx_late_select(const SxView *view, SxReader *reader, const SxBatch *batch, SxSelection *selection)
 {
 	int64 bound = sx_window_late_bound(&view->window, view->allowed_lateness_us, reader->watermark);
 	bool is_timed = batch->stream->event_time != 0;
+	SxReuse *reuse = view->reuses && is_timed ? sx_reuse_begin(view, reader, batch) : NULL;
 
 	if (is_timed && sx_window_has_gaps(&view->window))
 		bound = DT_NOEND;
@@ -90,15 +109,18 @@ sx_late_select(const SxView *view, const SxReader *reader, const SxBatch *batch,
 		if (batch->is_rejected[row] ||
 			(batch->nerrors > 0 && !sx_batch_row_is_good(batch, row, view->columns, NULL)))
 			continue;
-		if (is_timed && batch->event_time[row] <= bound)
-			select_row(view, reader, batch, row, selection);
+		if (reuse)
+			sx_reuse_select(reuse, row, selection);
+		else if (is_timed && batch->event_time[row] <= bound)
+			sx_late_judge(view, batch, row, view->allowed_lateness_us, reader->watermark, false,
+						  selection);
 		else
-			add_row(&selection->on_time, batch, row);
+			sx_late_take(&selection->on_time, batch, row);
 	}
 }
 
-static void
-add_row(SxRows *rows, const SxBatch *batch, int row)
+void
+sx_late_take(SxRows *rows, const SxBatch *batch, int row)
 {
 	if (rows->rows == NULL)
 		rows->rows = palloc(sizeof(int) * batch->nrows);
@@ -162,7 +184,7 @@ sx_late_sessions(const SxView *view, const SxReader *reader, const SxBatch *batc
 	for (int i = 0; view->inputs && i < rows->count; i++)
 	{
 		if (!recording.is_refused[i])
-			add_row(&accepted, batch, rows->rows[i]);
+			sx_late_take(&accepted, batch, rows->rows[i]);
 	}
 	if (accepted.count > 0)
 		(void) sx_inputs_run(view, batch, &accepted, DT_NOBEGIN);

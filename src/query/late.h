@@ -18,23 +18,36 @@ typedef struct SxRows
 	int count;
 } SxRows;
 
+/* Rows refused by some of their windows, if WHERE and joins take them. */
+typedef struct SxPartlyLate
+{
+	int64 from_window; /* the end of the first window that accepts them */
+	bool is_recorded;  /* as late, already */
+	SxRows rows;
+} SxPartlyLate;
+
 /* A view's share of a batch. */
 typedef struct SxSelection
 {
 	SxRows on_time;
-	SxRows partly_late; /* refused by some windows, if WHERE and joins take them */
-	SxRows late;		/* refused by all of their windows; of sessions: too old by themselves */
-	int64 from_window;	/* of the partly late ones: the end of the first window that accepts them */
-	int no_window;		/* rows that are in no window */
+	List *partly_late; /* SxPartlyLate *: at most one, unless the view is a shadow */
+	SxRows late;	   /* refused by all of their windows; of sessions: too old by themselves */
+	int no_window;	   /* rows that are in no window */
 } SxSelection;
 
 /*
  * Sort the batch's rows for a view: rejected rows and rows with a bad column
  * that the view uses are left out.  Judged against the reader's watermark
- * before the batch.  Arrays live in the current memory context.
+ * before the batch; of a shadow, by what its view decided (reuse.h), which may
+ * move the watermark.  Arrays live in the current memory context.
  */
-extern void sx_late_select(const SxView *view, const SxReader *reader, const SxBatch *batch,
-						   SxSelection *selection);
+extern void
+sx_late_select(const SxView *view, SxReader *reader, const SxBatch *batch, SxSelection *selection);
+
+/* For reuse.c: add a row as rows on time are added, or as judged by watermark and lateness. */
+extern void sx_late_take(SxRows *rows, const SxBatch *batch, int row);
+extern void sx_late_judge(const SxView *view, const SxBatch *batch, int row, int64 lateness_us,
+						  int64 watermark, bool is_recorded, SxSelection *selection);
 
 /*
  * Record those of some late rows that pass the view's FROM and WHERE; rows that

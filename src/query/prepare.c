@@ -63,14 +63,14 @@ needs_lock(List *views)
 	{
 		const SxView *view = lfirst(lc);
 
-		if (view->inputs != NIL || view->reads_tables)
+		if (view->inputs != NIL || view->reads_tables || view->reuses)
 			return true;
 	}
 	return false;
 }
 
 static void
-prepare_family(SxPrepared *prepared, List *oids, const SxReader *reader, const SxBatch *batch,
+prepare_family(SxPrepared *prepared, List *oids, SxReader *reader, const SxBatch *batch,
 			   size_t max_bytes)
 {
 	SxSelection selection;
@@ -103,7 +103,7 @@ prepare_family(SxPrepared *prepared, List *oids, const SxReader *reader, const S
 }
 
 void
-sx_prepare(SxPrepared *prepared, const SxReader *reader, const SxBatch *batch, size_t max_bytes)
+sx_prepare(SxPrepared *prepared, SxReader *reader, const SxBatch *batch, size_t max_bytes)
 {
 	MemoryContext old = MemoryContextSwitchTo(prepared->context);
 	List *views = list_copy(reader->views);

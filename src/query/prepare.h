@@ -26,7 +26,7 @@ extern void sx_prepared_free(SxPrepared *prepared);
  * run under the lock, are views with inputs, and those that read tables, whose snapshot is the batch's.
  */
 extern void
-sx_prepare(SxPrepared *prepared, const SxReader *reader, const SxBatch *batch, size_t max_bytes);
+sx_prepare(SxPrepared *prepared, SxReader *reader, const SxBatch *batch, size_t max_bytes);
 
 /*
  * The groups of a family (OIDs of views) of the same batch; NULL: there are none, or they were made of more

@@ -53,7 +53,6 @@ static void create_inputs(SxRelations *relations);
 static void create_finals(SxRelations *relations);
 static void notice_inputs(const SxRelations *relations);
 static void store_visible(SxRelations *relations, const Query *query);
-static void record_ownership(SxRelations *relations);
 
 void
 sx_relations_create(SxRelations *relations, const Query *original)
@@ -73,12 +72,20 @@ sx_relations_create(SxRelations *relations, const Query *original)
 	create_inputs(relations);
 	create_finals(relations);
 	store_visible(relations, original);
-	record_ownership(relations);
+	sx_relations_own(relations);
 }
 
+/* The user's view. */
 static Oid
-view_owner(Oid relid)
+users_view(const SxRelations *relations)
 {
+	return OidIsValid(relations->shadow_of) ? relations->shadow_of : relations->visible;
+}
+
+Oid
+sx_relations_reader(const SxRelations *relations)
+{
+	Oid relid = users_view(relations);
 	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
 	Oid owner;
 
@@ -143,9 +150,8 @@ skip_statistics(const char *table, const Query *query)
 	}
 }
 
-/* A name for the state table that no relation has, and with it the view's number. */
-static char *
-next_state_name(SxRelations *relations)
+char *
+sx_relations_state_name(SxRelations *relations)
 {
 	Oid schema = get_namespace_oid(INTERNAL_SCHEMA, false);
 	char *name;
@@ -167,10 +173,10 @@ finish_relation(const SxRelations *relations, const char *kind, const char *name
 {
 	sx_spi_run(psprintf("COMMENT ON %s " INTERNAL_SCHEMA ".%s IS %s", kind, name,
 						quote_literal_cstr(psprintf("%s of continuous view %s", comment,
-													get_rel_name(relations->visible)))));
+													get_rel_name(users_view(relations))))));
 	sx_spi_run(
 		psprintf("GRANT SELECT ON " INTERNAL_SCHEMA ".%s TO %s", name,
-				 quote_identifier(GetUserNameFromId(view_owner(relations->visible), false))));
+				 quote_identifier(GetUserNameFromId(sx_relations_reader(relations), false))));
 }
 
 static bool
@@ -256,7 +262,7 @@ create_state(SxRelations *relations, Query *delta)
 	SxSpi spi;
 
 	sx_spi_begin(&spi);
-	name = next_state_name(relations);
+	name = sx_relations_state_name(relations);
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "CREATE TABLE " INTERNAL_SCHEMA ".%s (", name);
 	append_columns(&sql, delta, "slice_start", is_composed(definition) ? "from_window" : NULL);
@@ -296,9 +302,8 @@ create_windows(SxRelations *relations, Query *delta)
 	sx_spi_end(&spi);
 }
 
-/* The numbers of input groups; the state table's own, so that a dump has the next one. */
-static void
-create_group_sequence(const SxRelations *relations)
+void
+sx_relations_add_groups(const SxRelations *relations)
 {
 	sx_spi_run(psprintf("CREATE SEQUENCE " INTERNAL_SCHEMA ".v" INT64_FORMAT "_input_group"
 						" OWNED BY " INTERNAL_SCHEMA ".v" INT64_FORMAT "_state." SX_INPUT_GROUPS,
@@ -350,7 +355,7 @@ create_inputs(SxRelations *relations)
 	if (definition->input_sets == NIL)
 		return;
 	sx_spi_begin(&spi);
-	create_group_sequence(relations);
+	sx_relations_add_groups(relations);
 	sx_spi_end(&spi);
 	foreach (lc, definition->input_sets)
 	{
@@ -399,7 +404,7 @@ notice_inputs(const SxRelations *relations)
 
 	ereport(NOTICE,
 			(errmsg("continuous view \"%s\" stores the inputs of its aggregates",
-					get_rel_name(relations->visible)),
+					get_rel_name(users_view(relations))),
 			 errdetail_plural(
 				 "Aggregates with DISTINCT or ORDER BY, and those that cannot be combined, are "
 				 "computed from each distinct input of each group, kept in %d table.",
@@ -425,9 +430,8 @@ store_visible(SxRelations *relations, const Query *query)
 		true);
 }
 
-/* Internal relations live and die with the visible view. */
-static void
-record_ownership(SxRelations *relations)
+void
+sx_relations_own(const SxRelations *relations)
 {
 	List *owned = list_make4_oid(relations->state, relations->delta, relations->rows,
 								 relations->definition_view);

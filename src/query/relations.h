@@ -8,12 +8,17 @@
 #include "compat.h"
 
 #include "query/analyze.h"
+#include "query/view.h"
 
-/* The first three are the caller's to fill in: the definition, the user's view (a dummy yet), has_retention. */
+/*
+ * The first four are the caller's to fill in: the definition, the user's view (a dummy
+ * yet), of a shadow the view it stands for, has_retention.
+ */
 typedef struct SxRelations
 {
 	SxDefinition *definition;
 	Oid visible;
+	Oid shadow_of;
 	bool has_retention;
 	Oid state;
 	Oid delta;
@@ -32,5 +37,25 @@ typedef struct SxRelations
  * original: his query as analysed.
  */
 extern void sx_relations_create(SxRelations *relations, const Query *original);
+
+/*
+ * Make them as copies of an existing view's, with nothing in them (copy.c): relations->visible
+ * is a shadow of it, relations->definition is not needed.
+ */
+extern void sx_relations_copy(SxRelations *relations, const SxView *view);
+
+/* For who makes relations one by one.  Between sx_spi_begin and sx_spi_end: */
+
+/* A name for the state table that no relation has; sets id. */
+extern char *sx_relations_state_name(SxRelations *relations);
+
+/* The numbers of input groups; the state table's own, so that a dump has the next one. */
+extern void sx_relations_add_groups(const SxRelations *relations);
+
+/* Internal relations live and die with the visible view. */
+extern void sx_relations_own(const SxRelations *relations);
+
+/* Who may read them: the owner of the view, or of the one that it is a shadow of. */
+extern Oid sx_relations_reader(const SxRelations *relations);
 
 #endif

@@ -36,6 +36,9 @@
 /* A pass over sessions is worth it when the bound has moved by this part of the retention. */
 #define SESSION_PASS_PART 32
 
+/* A shadow that reuses what a view v refused: until it takes the view's place, refusals stay. */
+#define REUSED_BY "SELECT FROM streamx.views AS h WHERE h.shadow_of = v.view AND NOT h.rejudge"
+
 /* A view's row of streamx_internal.removal. */
 typedef struct Removal
 {
@@ -201,16 +204,37 @@ has_option(const SxView *view)
 	return view->retention_us >= 0 || view->refused_retention_us >= 0;
 }
 
-/* One step of one view. */
+/*
+ * One step of one view.  A shadow lets nothing go that its view may have: rows that the view
+ * accepted may come at any time.
+ */
 static void
 let_go(const SxView *view, int64 watermark, TimestampTz now, bool are_refusals_due, int64 limit)
 {
 	TimestampTz removed_through = DT_NOBEGIN;
 
+	if (view->reuses)
+		return;
 	if (has_option(view))
 		removed_through = remove_some(view, watermark, now, are_refusals_due, limit);
 	if (OidIsValid(view->finals))
 		sx_fold_apply(view, watermark, removed_through, limit);
+}
+
+static bool
+is_reused(const SxView *view)
+{
+	static const Oid types[] = {REGCLASSOID};
+	Datum values[] = {ObjectIdGetDatum(view->relid)};
+	bool found;
+	SxSpi spi;
+
+	sx_spi_begin(&spi);
+	found = sx_spi_execute("SELECT FROM streamx.views AS v WHERE v.view = $1"
+						   " AND EXISTS (" REUSED_BY ")",
+						   1, types, values, NULL, false) > 0;
+	sx_spi_end(&spi);
+	return found;
 }
 
 /* Windows and refused rows; returns what has been removed. */
@@ -235,7 +259,7 @@ remove_some(const SxView *view, int64 watermark, TimestampTz now, bool are_refus
 			begin_pass(view, &removal); /* the bound may have moved on meanwhile */
 		}
 	}
-	if (view->refused_retention_us >= 0 && are_refusals_due)
+	if (view->refused_retention_us >= 0 && are_refusals_due && !is_reused(view))
 		remove_refusals(view, now, &removal);
 	if (removal.removed_through != before.removed_through ||
 		removal.refusals_through != before.refusals_through ||
@@ -341,14 +365,16 @@ look_ahead(int32 reader, TimestampTz now)
 		"min(LEAST((SELECT l.recorded_at FROM streamx_internal.late_row AS l "
 		"WHERE l.view = v.view ORDER BY l.recorded_at LIMIT 1), "
 		"(SELECT d.recorded_at FROM streamx_internal.dead_letter AS d "
-		"WHERE d.view = v.view ORDER BY d.recorded_at LIMIT 1)) + v.refused_retention), "
+		"WHERE d.view = v.view ORDER BY d.recorded_at LIMIT 1)) + v.refused_retention)"
+		" FILTER (WHERE NOT EXISTS (" REUSED_BY ")), "
 		"CASE WHEN count(*) = count(v.refused_retention) THEN "
 		"(SELECT d.recorded_at FROM streamx_internal.dead_letter AS d "
 		"WHERE d.view IS NULL AND d.reader = $1 ORDER BY d.recorded_at LIMIT 1) "
 		"+ max(v.refused_retention) END) "
 		"FROM streamx.view_streams AS s JOIN streamx.views AS v ON v.view = s.view "
 		"LEFT JOIN streamx_internal.removal AS r ON r.view = v.view "
-		"LEFT JOIN streamx_internal.folding AS f ON f.view = v.view WHERE s.reader = $1";
+		"LEFT JOIN streamx_internal.folding AS f ON f.view = v.view WHERE s.reader = $1 "
+		"AND (v.shadow_of IS NULL OR v.rejudge)";
 	static const Oid types[] = {INT4OID};
 	Datum values[] = {Int32GetDatum(reader)};
 	Outlook outlook;

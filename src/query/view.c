@@ -135,9 +135,10 @@ forget(Datum arg, Oid relid)
 	{
 		const SxView *view = entry->view;
 
-		if (!OidIsValid(relid) || view == NULL || relid == view->relid || relid == view->stream ||
-			relid == view->delta || relid == view->state || relid == view->windows ||
-			relid == view->trial || relid == view->finals || is_of_inputs(view, relid))
+		if (!OidIsValid(relid) || view == NULL || relid == view->relid ||
+			relid == view->shadow_of || relid == view->stream || relid == view->delta ||
+			relid == view->state || relid == view->windows || relid == view->trial ||
+			relid == view->finals || is_of_inputs(view, relid))
 			entry->is_valid = false;
 	}
 }
@@ -158,21 +159,30 @@ sx_view_is(Oid relid)
 	return found;
 }
 
-static SxView *
-load(Oid relid)
+/* Name and owner, as those of a relation. */
+static void
+read_relation(SxView *view, Oid relid)
 {
-	SxView *view = palloc0(sizeof(SxView));
 	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
 
 	if (!HeapTupleIsValid(tuple))
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
 						errmsg("relation with OID %u does not exist", relid)));
-	view->relid = relid;
 	view->name = pstrdup(NameStr(((Form_pg_class) GETSTRUCT(tuple))->relname));
 	view->owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
 	ReleaseSysCache(tuple);
+}
 
+static SxView *
+load(Oid relid)
+{
+	SxView *view = palloc0(sizeof(SxView));
+
+	view->relid = relid;
+	read_relation(view, relid);
 	read_catalog(view);
+	if (OidIsValid(view->shadow_of))
+		read_relation(view, view->shadow_of);
 	read_all_inputs(view);
 	read_delta(view);
 	return view;
@@ -278,7 +288,7 @@ read_catalog(SxView *view)
 					   " late_rows = 'store', settings,"
 					   " (SELECT s.stream FROM streamx.view_streams s WHERE s.view = v.view),"
 					   " window_kind, window_size, window_step, window_origin, window_timezone,"
-					   " inputs, input_views, trial_view, finals_view"
+					   " inputs, input_views, trial_view, finals_view, shadow_of, rejudge"
 					   " FROM streamx.views v WHERE v.view = $1",
 					   1, &type, &value) == 0)
 		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
@@ -300,6 +310,8 @@ read_catalog(SxView *view)
 	spi_context = MemoryContextSwitchTo(context);
 	view->trial = DatumGetObjectId(column(19, &is_null));
 	view->finals = DatumGetObjectId(column(20, &is_null));
+	view->shadow_of = DatumGetObjectId(column(21, &is_null));
+	view->reuses = OidIsValid(view->shadow_of) && !DatumGetBool(column(22, &is_null));
 	view->inputs = inputs_list(column(17, &is_null), column(18, &is_null));
 	MemoryContextSwitchTo(spi_context);
 	sx_spi_end(&spi);

@@ -25,9 +25,11 @@ typedef struct SxViewInputs
 
 typedef struct SxView
 {
-	Oid relid; /* the visible view */
-	const char *name;
+	Oid relid;		  /* the visible view */
+	const char *name; /* of a shadow: those of the view that it stands for */
 	Oid owner;
+	Oid shadow_of; /* the view whose place it is to take, or InvalidOid (shadow.h) */
+	bool reuses;   /* a shadow that goes by what that view refused as late (reuse.h) */
 	Oid stream;
 	Oid state;		/* the state table */
 	Oid delta;		/* the delta view */
@@ -60,9 +62,9 @@ typedef struct SxView
 	 * all of its rows), and with the last event time itself as slice_end.  A session's rows view has the
 	 * delta's columns, too, of each stream row by itself, then stream_row.
 	 */
-	int ndelta;	   /* columns of the delta */
+	int ndelta;		   /* columns of the delta */
 	bool reads_tables; /* joined ones, or by functions of users */
-	uint64 family; /* views of one reader with the same number can run together (family.h) */
+	uint64 family;	   /* views of one reader with the same number can run together (family.h) */
 	int nkeys;
 	int nslice;		/* columns between keys and states: 0, 1 or 2 */
 	bool is_single; /* no GROUP BY: one row, under a constant key */

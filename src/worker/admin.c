@@ -50,8 +50,8 @@ sx_admin_resolve(Oid relid, SxTarget *target)
 	target->stream = target->is_view ? sx_view_load(relid)->stream : relid;
 }
 
-static void
-check_owner(const SxTarget *target)
+void
+sx_admin_check_owner(const SxTarget *target)
 {
 	if (!sx_owns_relation(target->relid, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, target->is_view ? OBJECT_VIEW : OBJECT_FOREIGN_TABLE,
@@ -110,7 +110,7 @@ streamx_pause(PG_FUNCTION_ARGS)
 	SxTarget target;
 
 	sx_admin_resolve(PG_GETARG_OID(0), &target);
-	check_owner(&target);
+	sx_admin_check_owner(&target);
 	sx_lock_stream(target.stream);
 	if (target.is_view)
 		pause_view(&target);
@@ -126,7 +126,7 @@ streamx_resume(PG_FUNCTION_ARGS)
 	SxTarget target;
 
 	sx_admin_resolve(PG_GETARG_OID(0), &target);
-	check_owner(&target);
+	sx_admin_check_owner(&target);
 	sx_lock_stream(target.stream);
 	if (target.is_view)
 		execute_about("UPDATE streamx.readers r SET paused = false FROM streamx.view_streams v"
@@ -192,8 +192,7 @@ static int64
 step_reader(int32 reader, int max_rows)
 {
 	int64 queue_bytes = (int64) sx_batch_memory_kb * 1024 / 4;
-	SxConsumer *consumer =
-		sx_consumer_open(reader, SX_PART_ALL, queue_bytes, CurrentMemoryContext);
+	SxConsumer *consumer = sx_consumer_open(reader, SX_PART_ALL, queue_bytes, CurrentMemoryContext);
 	SxApplyCounts counts = {0};
 	int64 until = sx_now_us() + (int64) STEP_TIMEOUT_MS * 1000;
 
@@ -232,7 +231,7 @@ streamx_step(PG_FUNCTION_ARGS)
 	ListCell *lc;
 
 	sx_admin_resolve(PG_GETARG_OID(0), &target);
-	check_owner(&target);
+	sx_admin_check_owner(&target);
 	check_step(&target);
 	if (max_rows < 1)
 		ereport(ERROR,

@@ -19,6 +19,9 @@ typedef struct SxTarget
 /* Find out what a relation is; an error when it is neither. */
 extern void sx_admin_resolve(Oid relid, SxTarget *target);
 
+/* An error unless the current role owns it. */
+extern void sx_admin_check_owner(const SxTarget *target);
+
 /* Whether a query about one relation ($1) finds a row.  The text is a constant. */
 extern bool sx_admin_exists(const char *statement, Oid relid);
 

@@ -191,8 +191,8 @@ is_where(SxReader *reader, const SxConsumer *consumer)
 		const SxPartition *left = &consumer->committed[i];
 		const SxPartition *now = sx_reader_partition(reader, left->partition);
 
-		if (now == NULL || (sx_consumer_reads(consumer, left->partition) &&
-							now->next_offset != left->next_offset))
+		if (now == NULL ||
+			(sx_consumer_reads(consumer, left->partition) && now->next_offset != left->next_offset))
 			return false;
 	}
 	return true;
@@ -221,6 +221,36 @@ sx_consumer_start(SxConsumer *consumer)
 	bms_free(is_read);
 }
 
+/* A shadow is alone on its reader. */
+static void
+load_shadow(SxConsumer *consumer)
+{
+	static const char *const statement =
+		"SELECT v.view, v.shadow_of, o.reader FROM streamx.view_streams s"
+		" JOIN streamx.views v USING (view) JOIN streamx.view_streams o ON o.view = v.shadow_of"
+		" WHERE s.reader = $1";
+	Oid types[] = {INT4OID};
+	Datum values[] = {Int32GetDatum(consumer->reader->id)};
+	int32 followed = 0;
+	bool isnull;
+	SxSpi spi;
+
+	sx_spi_begin(&spi);
+	if (sx_spi_execute(statement, 1, types, values, NULL, true) > 0)
+	{
+		HeapTuple row = SPI_tuptable->vals[0];
+		TupleDesc desc = SPI_tuptable->tupdesc;
+
+		consumer->shadow = DatumGetObjectId(SPI_getbinval(row, desc, 1, &isnull));
+		consumer->shadow_of = DatumGetObjectId(SPI_getbinval(row, desc, 2, &isnull));
+		followed = DatumGetInt32(SPI_getbinval(row, desc, 3, &isnull));
+	}
+	else
+		consumer->shadow = consumer->shadow_of = InvalidOid;
+	sx_spi_end(&spi);
+	consumer->followed = followed != 0 ? sx_reader_load(followed) : NULL;
+}
+
 /* Stream, reader and batch, as the catalog has them now, in a context of their own; or false. */
 static bool
 load(SxConsumer *consumer, int32 id)
@@ -241,6 +271,7 @@ load(SxConsumer *consumer, int32 id)
 	consumer->batch = sx_batch_create(consumer->stream, context);
 	consumer->start = load_start(id);
 	consumer->has_windows = consumer->stream->idle_advance && load_has_windows(id);
+	load_shadow(consumer);
 	MemoryContextSwitchTo(old);
 	if (consumer->reader_context)
 		MemoryContextDelete(consumer->reader_context);

@@ -57,6 +57,9 @@ typedef struct SxConsumer
 	int64 queue_bytes; /* budget of the source */
 	const char *start; /* where the first partitions begin: earliest, latest, a time */
 	bool has_windows;  /* with idle_advance: whether some view of the reader has any */
+	Oid shadow;		   /* the view of the reader, if it is a shadow: of that view */
+	Oid shadow_of;
+	SxReader *followed; /* the reader of that view, as of the last refresh */
 
 	SxPrepared *prepared; /* of the batch, which is decoded then; or NULL */
 	SxMessage *messages;  /* taken from the source, not yet committed */
@@ -140,7 +143,7 @@ sx_consumer_collect(SxConsumer *consumer, int max_rows, size_t max_bytes, int ti
  * to stand at the same offsets; other NULL: as many as there are.  A partition
  * that the other one does not have is not limited.
  */
-extern void sx_consumer_limit(SxConsumer *consumer, const SxConsumer *other);
+extern void sx_consumer_limit(SxConsumer *consumer, const SxReader *other);
 
 /* Keep positions as those of the last commit. */
 extern void sx_consumer_remember(SxConsumer *consumer);

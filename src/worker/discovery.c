@@ -124,7 +124,7 @@ sx_consumer_add(SxConsumer *consumer, const SxDiscovery *discovery)
 		(void) sx_reader_add_partition(consumer->reader, discovery->partitions[i].partition,
 									   discovery->partitions[i].start_offset);
 	if (is_news(consumer, discovery->cluster))
-		sx_reader_save_cluster(consumer->reader, discovery->cluster);
+		sx_reader_save_cluster(consumer->reader->id, discovery->cluster);
 	sx_progress_save(consumer->reader);
 }
 

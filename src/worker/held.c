@@ -19,9 +19,9 @@ is_full(const SxConsumer *consumer)
 }
 
 void
-sx_consumer_limit(SxConsumer *consumer, const SxConsumer *other)
+sx_consumer_limit(SxConsumer *consumer, const SxReader *other)
 {
-	SxReader *reader = consumer->reader;
+	const SxReader *reader = consumer->reader;
 
 	if (consumer->limits)
 		pfree(consumer->limits);
@@ -33,7 +33,7 @@ sx_consumer_limit(SxConsumer *consumer, const SxConsumer *other)
 	for (int i = 0; i < reader->npartitions; i++)
 	{
 		const SxPartition *theirs =
-			sx_reader_partition(other->reader, reader->partitions[i].partition);
+			sx_reader_partition(unconstify(SxReader *, other), reader->partitions[i].partition);
 
 		consumer->limits[i] = theirs ? theirs->next_offset : PG_INT64_MAX;
 	}

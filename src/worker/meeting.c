@@ -15,16 +15,22 @@
  */
 #include "compat.h"
 
+#include "storage/lmgr.h"
 #include "utils/inval.h"
+#include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 #include "catalog/spi.h"
+#include "query/shadow.h"
 #include "worker/meeting.h"
 #include "worker/part.h"
 #include "worker/worker.h"
 
 #define RETRY_US USECS_PER_SEC
+#define SWAP_RETRY_US 20000 /* while somebody reads the view */
+#define SWAP_PATIENCE 100	/* so often */
 #define NEAR_ROWS 20000
 #define STILL_US 300000
 #define MOST_STILL_TRIES 6 /* after which the pauses between two do not get longer */
@@ -64,13 +70,15 @@ find_older(List *tasks, const SxTask *task)
 	SxTask *oldest = NULL;
 	ListCell *lc;
 
-	if (!is_well(task) || task->consumer->reader->npartitions == 0)
+	if (!is_well(task) || task->consumer->reader->npartitions == 0 ||
+		OidIsValid(task->consumer->shadow))
 		return NULL;
 	foreach (lc, tasks)
 	{
 		SxTask *other = lfirst(lc);
 
 		if (other->reader < task->reader && is_well(other) && is_near_end(other) &&
+			!OidIsValid(other->consumer->shadow) &&
 			(oldest == NULL || other->reader < oldest->reader) &&
 			strcmp(other->consumer->reader->topic, task->consumer->reader->topic) == 0)
 			oldest = other;
@@ -108,33 +116,62 @@ stand_still(SxTask *task, const SxTask *older)
 	task->still_tries = Min(task->still_tries + 1, MOST_STILL_TRIES);
 }
 
+/* The task that serves the reader of a shadow's view; NULL: it is paused. */
+static SxTask *
+find_followed_task(List *tasks, const SxConsumer *shadow)
+{
+	ListCell *lc;
+
+	foreach (lc, tasks)
+	{
+		SxTask *other = lfirst(lc);
+
+		if (shadow->followed && other->reader == shadow->followed->id && other->consumer)
+			return other;
+	}
+	return NULL;
+}
+
+/* Where its view stands: what the task has is newer than what the catalog had.  NULL: there is news, not read yet. */
+static const SxReader *
+find_followed(List *tasks, const SxConsumer *shadow)
+{
+	SxTask *task = find_followed_task(tasks, shadow);
+
+	return task ? task->consumer->reader : shadow->followed;
+}
+
 void
 sx_meeting_aim(List *tasks, SxTask *task)
 {
+	SxConsumer *consumer = task->consumer;
 	SxTask *older = find_older(tasks, task);
 
-	if (older && task->join_at_us != PG_INT64_MAX)
+	if (consumer && OidIsValid(consumer->shadow))
+	{
+		older = find_followed_task(tasks, consumer);
+		if (older)
+			stand_still(task, older);
+		sx_consumer_limit(consumer, find_followed(tasks, consumer));
+		return;
+	}
+	if (task->join_at_us == PG_INT64_MAX)
+		older = NULL;
+	if (older)
 		stand_still(task, older);
-	if (task->consumer)
-		sx_consumer_limit(task->consumer,
-						  older && task->join_at_us != PG_INT64_MAX ? older->consumer : NULL);
+	if (consumer)
+		sx_consumer_limit(consumer, older ? older->consumer->reader : NULL);
 }
 
 /* Whether nothing of what the two will do next can differ. */
 static bool
 have_met(const SxReader *left, const SxReader *right)
 {
-	if (left->npartitions != right->npartitions || left->watermark != right->watermark)
+	if (!sx_reader_is_beside(left, right) || left->watermark != right->watermark)
 		return false;
 	for (int i = 0; i < left->npartitions; i++)
-	{
-		const SxPartition *mine = &left->partitions[i];
-		const SxPartition *theirs = &right->partitions[i];
-
-		if (mine->partition != theirs->partition || mine->next_offset != theirs->next_offset ||
-			mine->event_time != theirs->event_time)
+		if (left->partitions[i].event_time != right->partitions[i].event_time)
 			return false;
-	}
 	return true;
 }
 
@@ -215,6 +252,71 @@ join_readers(SxTask *task, void *argument)
 	PopActiveSnapshot();
 }
 
+/* ---- shadows ---- */
+
+/* Of a swap. */
+typedef struct Swap
+{
+	char name[NAMEDATALEN]; /* of the view */
+	bool is_done;
+} Swap;
+
+/*
+ * Whoever reads the view has it locked, perhaps for long, and who waits for the lock keeps
+ * others from reading: so mostly it is not waited for.
+ */
+static bool
+lock_view(SxTask *task, Oid view)
+{
+	if (ConditionalLockRelationOid(view, AccessExclusiveLock))
+		return true;
+	if (++task->swap_failures < SWAP_PATIENCE)
+		return false;
+	task->swap_failures = 0;
+	LockRelationOid(view, AccessExclusiveLock);
+	return true;
+}
+
+static void
+swap_shadow(SxTask *task, void *argument)
+{
+	const SxConsumer *consumer = task->consumer;
+	Swap *swap = argument;
+
+	sx_lock_stream(consumer->stream->relid); /* lock first, then snapshot */
+	if (sx_worker_is_stale() || !lock_view(task, consumer->shadow_of) ||
+		!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(consumer->shadow)))
+		return;
+	PushActiveSnapshot(GetTransactionSnapshot());
+	strlcpy(swap->name, get_rel_name(consumer->shadow_of), NAMEDATALEN);
+	swap->is_done = sx_shadow_swap(consumer->shadow);
+	PopActiveSnapshot();
+}
+
+/* Let a shadow take the place of its view when both stand at the same offsets. */
+static bool
+swap_if_there(List *tasks, SxTask *task)
+{
+	const SxConsumer *consumer = task->consumer;
+	const SxReader *followed = find_followed(tasks, consumer);
+	Swap swap = {.is_done = false};
+	ErrorData *error;
+
+	if (sx_now_us() < task->join_at_us || task->failures > 0 || consumer->nmessages > 0 ||
+		sx_worker_is_stale() || !followed || !sx_reader_is_beside(consumer->reader, followed))
+		return false;
+	error = sx_task_transaction(task, swap_shadow, &swap);
+	if (error == NULL && swap.is_done)
+	{
+		ereport(LOG, (errmsg("continuous view \"%s\" has been rebuilt", swap.name)));
+		return true;
+	}
+	task->join_at_us = sx_now_us() + (error ? RETRY_US : SWAP_RETRY_US);
+	if (error)
+		sx_task_give_way_or_fail(task, error);
+	return false;
+}
+
 bool
 sx_meeting_join(List *tasks, SxTask *task)
 {
@@ -222,6 +324,8 @@ sx_meeting_join(List *tasks, SxTask *task)
 	Pair pair = {0};
 	ErrorData *error;
 
+	if (task->consumer && OidIsValid(task->consumer->shadow))
+		return swap_if_there(tasks, task);
 	if (older == NULL || sx_now_us() < task->join_at_us || task->consumer->nmessages > 0 ||
 		sx_worker_is_stale() || !have_met(task->consumer->reader, older->consumer->reader))
 		return false;

@@ -155,8 +155,8 @@ may_pass(SxTask *task, const ErrorData *error)
 	return task->was_stale && !was_stale;
 }
 
-static void
-give_way_or_fail(SxTask *task, ErrorData *error)
+void
+sx_task_give_way_or_fail(SxTask *task, ErrorData *error)
 {
 	if (may_pass(task, error))
 		give_way(task, error);
@@ -263,7 +263,7 @@ prepare(SxTask *task, int64 queue_bytes)
 		task->is_stale = false;
 		return task->consumer != NULL;
 	}
-	give_way_or_fail(task, error);
+	sx_task_give_way_or_fail(task, error);
 	return false;
 }
 
@@ -308,7 +308,7 @@ take_found(SxTask *task, SxDiscovery *found)
 	}
 	sx_consumer_rollback(task->consumer);
 	task->discover_at_us = 0;
-	give_way_or_fail(task, failure);
+	sx_task_give_way_or_fail(task, failure);
 	return false;
 }
 
@@ -384,7 +384,7 @@ pass_gap(SxTask *task)
 			return true;
 		}
 		sx_consumer_rollback(consumer);
-		give_way_or_fail(task, error);
+		sx_task_give_way_or_fail(task, error);
 		return false;
 	}
 	fail_with(task, ERRCODE_DATA_EXCEPTION, sx_consumer_gap_message(consumer, &gap));

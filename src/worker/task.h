@@ -17,12 +17,13 @@ typedef struct SxTask
 	SxPart part;		  /* that this worker reads */
 	SxConsumer *consumer; /* NULL: not open yet */
 	SxWorkerState state;
-	bool is_careful;	/* the batch failed: look for the row */
-	bool must_reopen;	/* positions moved, other brokers: start anew */
-	bool is_stale;		/* the catalog has news */
-	int64 join_at_us;	/* when to try to join an older reader; PG_INT64_MAX: it cannot */
-	int64 still_at_us;	/* when to ask the other workers again to stand still for that */
+	bool is_careful;   /* the batch failed: look for the row */
+	bool must_reopen;  /* positions moved, other brokers: start anew */
+	bool is_stale;	   /* the catalog has news */
+	int64 join_at_us;  /* when to try to join an older reader; PG_INT64_MAX: it cannot */
+	int64 still_at_us; /* when to ask the other workers again to stand still for that */
 	int still_tries;
+	int swap_failures;	/* of a shadow: how often its view could not be locked */
 	bool was_connected; /* to a broker, when last looked at */
 	int failures;		/* in a row */
 	bool was_stale;		/* the catalog had changed when something failed, and was read again */
@@ -55,5 +56,11 @@ extern bool sx_task_is_passing(int sqlstate);
 /* Do something in a transaction of its own; the error if there was one, in the current memory context. */
 typedef void (*SxTaskAction)(SxTask *task, void *argument);
 extern ErrorData *sx_task_transaction(SxTask *task, SxTaskAction action, void *argument);
+
+/*
+ * Wait after an error: for a moment, if a lock was not to be had or the catalog has changed; else
+ * longer each time, and tell of it.
+ */
+extern void sx_task_give_way_or_fail(SxTask *task, ErrorData *error);
 
 #endif

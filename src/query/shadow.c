@@ -1,0 +1,422 @@
+/*
+ * shadow.c
+ *	  Shadows: continuous views that are made to take the place of another one.
+ *
+ * The swap exchanges: the two rows of the catalog, but for what says which is which; the
+ * owners of internal relations; and the view gets the shadow's query.  Then the shadow
+ * has all that is old, and is dropped with it.
+ */
+#include "compat.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+
+#include "catalog/reader.h"
+#include "catalog/spi.h"
+#include "query/apply.h"
+#include "query/copy.h"
+#include "query/define.h"
+#include "query/expression.h"
+#include "query/fold.h"
+#include "query/relations.h"
+#include "query/retention.h"
+#include "query/shadow.h"
+#include "query/view.h"
+
+#define INTERNAL_SCHEMA "streamx_internal"
+
+/* Of a swap: two views, and their readers, which may be one. */
+typedef struct Swap
+{
+	Oid view;
+	Oid shadow;
+	int32 old_reader;
+	int32 new_reader;
+} Swap;
+
+/* ---- making one ---- */
+
+Oid
+sx_shadow_find(Oid view)
+{
+	Oid type = OIDOID;
+	Datum value = ObjectIdGetDatum(view);
+	Oid shadow = InvalidOid;
+	bool is_null;
+	SxSpi spi;
+
+	sx_spi_begin(&spi);
+	if (sx_spi_look_up("SELECT view FROM streamx.views WHERE shadow_of = $1", 1, &type, &value) > 0)
+		shadow = DatumGetObjectId(
+			SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
+	sx_spi_end(&spi);
+	return shadow;
+}
+
+/* A name that no relation has. */
+static char *
+visible_name(void)
+{
+	Oid schema = get_namespace_oid(INTERNAL_SCHEMA, false);
+	char *name;
+
+	do
+	{
+		sx_spi_run("SELECT pg_catalog.nextval('streamx_internal.view_id')");
+		name =
+			psprintf("v%s_shadow", SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1));
+	} while (OidIsValid(get_relname_relid(name, schema)));
+	return name;
+}
+
+Oid
+sx_shadow_create_visible(Oid view, List *targetlist)
+{
+	ObjectAddress part;
+	ObjectAddress whole;
+	StringInfoData sql;
+	char *name;
+	Oid relid;
+	SxSpi spi;
+
+	sx_spi_begin(&spi);
+	name = visible_name();
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "CREATE VIEW " INTERNAL_SCHEMA ".%s AS ", name);
+	sx_append_dummy_select(&sql, targetlist);
+	sx_spi_run(sql.data);
+	sx_spi_run(psprintf("COMMENT ON VIEW " INTERNAL_SCHEMA ".%s IS"
+						" 'takes the place of a continuous view when it has caught up with it'",
+						name));
+	relid = get_relname_relid(name, get_namespace_oid(INTERNAL_SCHEMA, false));
+	sx_spi_end(&spi);
+	ObjectAddressSet(part, RelationRelationId, relid);
+	ObjectAddressSet(whole, RelationRelationId, view);
+	recordDependencyOn(&part, &whole, DEPENDENCY_INTERNAL);
+	CommandCounterIncrement();
+	return relid;
+}
+
+/* As regclass[]. */
+static Datum
+relation_array(List *relations)
+{
+	Datum *values = palloc(Max(list_length(relations), 1) * sizeof(Datum));
+	ListCell *lc;
+
+	foreach (lc, relations)
+		values[foreach_current_index(lc)] = ObjectIdGetDatum(lfirst_oid(lc));
+	return PointerGetDatum(construct_array(values, list_length(relations), REGCLASSOID, sizeof(Oid),
+										   true, TYPALIGN_INT));
+}
+
+/* The catalog's row: the view's own, with other relations. */
+static void
+enter(const SxRelations *relations, bool rejudge)
+{
+	static const char *const statement =
+		"INSERT INTO streamx.views (view, definition, state, definition_view, delta_view,"
+		" rows_view, windows, inputs, input_views, trial_view, finals_view, window_kind,"
+		" window_size, window_step, window_origin, window_timezone, allowed_lateness, late_rows,"
+		" start, retention, refused_retention, settings, shadow_of, rejudge)"
+		" SELECT $2, v.definition, $3, $4, $5, $6, $7, $8, $9, $10, $11, v.window_kind,"
+		" v.window_size, v.window_step, v.window_origin, v.window_timezone, v.allowed_lateness,"
+		" v.late_rows, v.start, v.retention, v.refused_retention, v.settings, v.view, $12"
+		" FROM streamx.views AS v WHERE v.view = $1";
+	static const Oid types[] = {REGCLASSOID,	  REGCLASSOID, REGCLASSOID, REGCLASSOID,
+								REGCLASSOID,	  REGCLASSOID, REGCLASSOID, REGCLASSARRAYOID,
+								REGCLASSARRAYOID, REGCLASSOID, REGCLASSOID, BOOLOID};
+	Datum values[] = {
+		ObjectIdGetDatum(relations->shadow_of), ObjectIdGetDatum(relations->visible),
+		ObjectIdGetDatum(relations->state),		ObjectIdGetDatum(relations->definition_view),
+		ObjectIdGetDatum(relations->delta),		ObjectIdGetDatum(relations->rows),
+		ObjectIdGetDatum(relations->windows),	relation_array(relations->inputs),
+		relation_array(relations->input_views), ObjectIdGetDatum(relations->trial),
+		ObjectIdGetDatum(relations->finals),	BoolGetDatum(rejudge)};
+	bool nulls[lengthof(types)] = {false};
+	SxSpi spi;
+
+	nulls[6] = !OidIsValid(relations->windows);
+	nulls[9] = !OidIsValid(relations->trial);
+	nulls[10] = !OidIsValid(relations->finals);
+	sx_spi_begin(&spi);
+	sx_spi_execute(statement, lengthof(types), types, values, nulls, false);
+	sx_spi_end(&spi);
+	CommandCounterIncrement();
+}
+
+Oid
+sx_shadow_create(Oid relid, bool rejudge)
+{
+	SxRelations relations = {.shadow_of = relid};
+	Query *visible = sx_copy_stored_query(relid, &(SxSubstitution){NIL, NIL});
+
+	relations.visible = sx_shadow_create_visible(relid, visible->targetList);
+	sx_relations_copy(&relations, sx_view_load(relid));
+	enter(&relations, rejudge);
+	sx_retention_enter(relations.visible);
+	sx_fold_enter(relations.visible);
+	CacheInvalidateRelcacheByRelid(relations.visible);
+	CommandCounterIncrement();
+	return relations.visible;
+}
+
+/* ---- where it begins ---- */
+
+static void
+execute_about(const char *statement, Oid first, Oid second, int32 number)
+{
+	static const Oid types[] = {REGCLASSOID, REGCLASSOID, INT4OID};
+	Datum values[] = {ObjectIdGetDatum(first), ObjectIdGetDatum(second), Int32GetDatum(number)};
+	SxSpi spi;
+
+	sx_spi_begin(&spi);
+	sx_spi_execute(statement, 3, types, values, NULL, false);
+	sx_spi_end(&spi);
+}
+
+void
+sx_shadow_attach(Oid view, Oid shadow)
+{
+	const SxReader *reader = sx_reader_of_view(view);
+	bool is_kafka = reader->topic[0] != '\0';
+	int32 id = is_kafka ? sx_reader_create(reader->stream, reader->topic) : reader->id;
+
+	execute_about("INSERT INTO streamx.view_streams (view, stream, reader, start_offset)"
+				  " SELECT $2, s.stream, $3, s.start_offset"
+				  " FROM streamx.view_streams AS s WHERE s.view = $1",
+				  view, shadow, id);
+	if (is_kafka)
+		execute_about(
+			"INSERT INTO streamx.progress"
+			" (reader, topic, \"partition\", start_offset, next_offset)"
+			" SELECT $3, p.topic, p.\"partition\", b.start_offset, b.start_offset"
+			" FROM streamx.view_streams AS s"
+			" JOIN streamx.readers AS r ON r.reader = s.reader"
+			" JOIN streamx.progress AS p ON p.reader = r.reader AND p.topic = r.topic"
+			" LEFT JOIN streamx_internal.view_start AS o"
+			"  ON o.view = s.view AND o.\"partition\" = p.\"partition\","
+			" LATERAL (SELECT coalesce(o.start_offset, p.start_offset)) AS b (start_offset)"
+			" WHERE s.view = $1",
+			view, shadow, id);
+	CommandCounterIncrement();
+	CacheInvalidateRelcacheByRelid(reader->stream);
+	sx_apply_first_rows(shadow);
+	if (sx_views_changed)
+		sx_views_changed();
+}
+
+/* ---- the swap ---- */
+
+static void
+execute(const Swap *swap, const char *statement)
+{
+	static const Oid types[] = {REGCLASSOID, REGCLASSOID, INT4OID, INT4OID};
+	Datum values[] = {ObjectIdGetDatum(swap->view), ObjectIdGetDatum(swap->shadow),
+					  Int32GetDatum(swap->old_reader), Int32GetDatum(swap->new_reader)};
+	SxSpi spi;
+
+	sx_spi_begin(&spi);
+	sx_spi_execute(statement, lengthof(types), types, values, NULL, false);
+	sx_spi_end(&spi);
+}
+
+/* All internal relations of a view, as the catalog names them. */
+static List *
+parts_of(Oid view)
+{
+	static const Oid types[] = {REGCLASSOID};
+	Datum values[] = {ObjectIdGetDatum(view)};
+	MemoryContext caller = CurrentMemoryContext;
+	List *parts = NIL;
+	SxSpi spi;
+
+	sx_spi_begin(&spi);
+	sx_spi_execute("SELECT p.part FROM streamx.views AS v, LATERAL pg_catalog.unnest("
+				   "ARRAY[v.state, v.definition_view, v.delta_view, v.rows_view, v.windows,"
+				   " v.trial_view, v.finals_view] || v.inputs || v.input_views) AS p (part)"
+				   " WHERE v.view = $1 AND p.part IS NOT NULL",
+				   1, types, values, NULL, false);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		bool is_null;
+		Oid part = DatumGetObjectId(
+			SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &is_null));
+		MemoryContext old = MemoryContextSwitchTo(caller);
+
+		parts = lappend_oid(parts, part);
+		MemoryContextSwitchTo(old);
+	}
+	sx_spi_end(&spi);
+	return parts;
+}
+
+/* Each view's parts become the other's. */
+static void
+exchange_parts(const Swap *swap)
+{
+	List *old = parts_of(swap->view);
+	List *new = parts_of(swap->shadow);
+	ListCell *lc;
+
+	foreach (lc, old)
+		(void) changeDependencyFor(RelationRelationId, lfirst_oid(lc), RelationRelationId,
+								   swap->view, swap->shadow);
+	foreach (lc, new)
+		(void) changeDependencyFor(RelationRelationId, lfirst_oid(lc), RelationRelationId,
+								   swap->shadow, swap->view);
+	execute(swap,
+			"UPDATE streamx.views AS v SET definition = o.definition, state = o.state,"
+			" definition_view = o.definition_view, delta_view = o.delta_view,"
+			" rows_view = o.rows_view, windows = o.windows, inputs = o.inputs,"
+			" input_views = o.input_views, trial_view = o.trial_view,"
+			" finals_view = o.finals_view, window_kind = o.window_kind,"
+			" window_size = o.window_size, window_step = o.window_step,"
+			" window_origin = o.window_origin, window_timezone = o.window_timezone,"
+			" allowed_lateness = o.allowed_lateness, late_rows = o.late_rows, start = o.start,"
+			" retention = o.retention, refused_retention = o.refused_retention,"
+			" settings = o.settings FROM streamx.views AS o"
+			" WHERE v.view IN ($1, $2) AND o.view IN ($1, $2) AND o.view <> v.view");
+	CommandCounterIncrement();
+}
+
+/*
+ * What was let go: windows stay removed, and what may be missing of the refusals that
+ * were reused stays missing.  Passes begin anew: the state has rows that they never saw.
+ */
+static void
+take_removals(const Swap *swap)
+{
+	execute(swap, "UPDATE streamx_internal.removal AS r SET"
+				  " removed_through = GREATEST(r.removed_through, o.removed_through),"
+				  " refusals_through = CASE WHEN v.rejudge THEN r.refusals_through"
+				  "                    ELSE GREATEST(r.refusals_through, o.refusals_through) END"
+				  " FROM streamx_internal.removal AS o, streamx.views AS v"
+				  " WHERE r.view = $2 AND o.view = $1 AND v.view = $2");
+	execute(swap, "DELETE FROM streamx_internal.removal WHERE view = $1");
+	execute(swap, "DELETE FROM streamx_internal.folding WHERE view = $1");
+	execute(swap, "UPDATE streamx_internal.removal SET view = $1,"
+				  " deleting_through = '-infinity', deleting_from = '-infinity',"
+				  " is_deleting = false, deleting_groups = '{}' WHERE view = $2");
+	execute(swap, "UPDATE streamx_internal.folding SET view = $1,"
+				  " folding_through = '-infinity', folding_from = '-infinity',"
+				  " is_folding = false, folding_groups = '{}' WHERE view = $2");
+}
+
+/* Of what the shadow has read, its refusals are the view's; of what was gone before, the old ones stay. */
+static void
+take_refusals(const Swap *swap)
+{
+	execute(swap, "DELETE FROM streamx_internal.late_row AS l WHERE l.view = $1"
+				  " AND NOT EXISTS (SELECT FROM streamx.progress AS p"
+				  "  WHERE p.reader = $4 AND p.\"partition\" = l.\"partition\""
+				  "  AND l.\"offset\" < p.start_offset)");
+	execute(swap, "DELETE FROM streamx_internal.dead_letter AS l WHERE l.view = $1"
+				  " AND NOT EXISTS (SELECT FROM streamx.progress AS p"
+				  "  WHERE p.reader = $4 AND p.\"partition\" = l.\"partition\""
+				  "  AND l.\"offset\" < p.start_offset)");
+	execute(swap, "UPDATE streamx_internal.late_row SET view = $1"
+				  " WHERE view = $2");
+	execute(swap, "UPDATE streamx_internal.dead_letter SET view = $1"
+				  " WHERE view = $2");
+}
+
+/* The view goes on with the shadow's reader.  A watermark never moves back. */
+static void
+take_reader(const Swap *swap)
+{
+	execute(swap, "DELETE FROM streamx.view_streams WHERE view = $2");
+	if (swap->old_reader == swap->new_reader)
+		return;
+	execute(swap, "UPDATE streamx.progress AS n SET"
+				  " event_time = GREATEST(n.event_time, o.event_time),"
+				  " watermark = GREATEST(n.watermark, o.watermark) FROM streamx.progress AS o"
+				  " WHERE n.reader = $4 AND o.reader = $3 AND o.topic = n.topic"
+				  " AND o.\"partition\" = n.\"partition\"");
+	execute(swap, "UPDATE streamx.readers AS n SET paused = o.paused FROM streamx.readers AS o"
+				  " WHERE n.reader = $4 AND o.reader = $3");
+	execute(swap, "UPDATE streamx.view_streams SET reader = $4 WHERE view = $1");
+	execute(swap, "DELETE FROM streamx_internal.view_start WHERE view = $1");
+	execute(swap,
+			"WITH gone AS (DELETE FROM streamx.readers AS r WHERE r.reader = $3 AND NOT EXISTS"
+			"  (SELECT FROM streamx.view_streams AS s WHERE s.reader = $3) RETURNING r.reader)"
+			" DELETE FROM streamx_internal.dead_letter AS d USING gone AS g, streamx.progress AS p"
+			" WHERE d.reader = g.reader AND d.view IS NULL AND p.reader = $4"
+			" AND p.\"partition\" = d.\"partition\" AND d.\"offset\" >= p.start_offset");
+}
+
+/* The view's query becomes the shadow's. */
+static void
+take_query(const Swap *swap)
+{
+	SxSubstitution substitution = {list_make1_oid(swap->shadow), list_make1_oid(swap->view)};
+	Query *query = sx_copy_stored_query(swap->shadow, &substitution);
+	SxSpi spi;
+
+	sx_spi_begin(&spi);
+	sx_copy_store_query(swap->view, query);
+	sx_spi_end(&spi);
+}
+
+/* A shadow, with what it owns. */
+static void
+drop(Oid view, Oid shadow)
+{
+	ObjectAddress address;
+	SxSpi spi;
+
+	ObjectAddressSet(address, RelationRelationId, shadow);
+	sx_spi_begin(&spi);
+	(void) deleteDependencyRecordsForSpecific(RelationRelationId, shadow, DEPENDENCY_INTERNAL,
+											  RelationRelationId, view);
+	CommandCounterIncrement();
+	performDeletion(&address, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
+	sx_spi_end(&spi);
+}
+
+bool
+sx_shadow_swap(Oid relid)
+{
+	const SxView *shadow = sx_view_load(relid);
+	SxReader *old = sx_reader_of_view(shadow->shadow_of);
+	SxReader *new = sx_reader_of_view(relid);
+	Oid stream = shadow->stream;
+	Swap swap = {.view = shadow->shadow_of, .shadow = relid};
+
+	if (!sx_reader_is_beside(old, new))
+		return false;
+	swap.old_reader = old->id;
+	swap.new_reader = new->id;
+	take_removals(&swap);
+	take_refusals(&swap);
+	exchange_parts(&swap);
+	take_query(&swap);
+	take_reader(&swap);
+	CommandCounterIncrement();
+	drop(swap.view, swap.shadow);
+	CommandCounterIncrement();
+	CacheInvalidateRelcacheByRelid(swap.view);
+	CacheInvalidateRelcacheByRelid(stream);
+	if (sx_views_changed)
+		sx_views_changed();
+	return true;
+}
+
+bool
+sx_shadow_drop(Oid view)
+{
+	Oid shadow = sx_shadow_find(view);
+
+	if (!OidIsValid(shadow))
+		return false;
+	drop(view, shadow);
+	return true;
+}
