@@ -100,13 +100,13 @@ CREATE FOREIGN TABLE wrong (a int) SERVER kafka OPTIONS (topic 'x', on_error 'ig
 CREATE FOREIGN TABLE wrong (a int) SERVER kafka OPTIONS (topic 'x', on_gap 'ignore');
 CREATE FOREIGN TABLE wrong (a int) SERVER streamx OPTIONS (retain 'perhaps');
 CREATE FOREIGN TABLE wrong (a int) SERVER kafka OPTIONS (topic 'x', workers 'many');
+CREATE FOREIGN TABLE wrong (a int) SERVER kafka OPTIONS (topic 'x', workers '0');
 CREATE FOREIGN TABLE wrong (at date) SERVER kafka OPTIONS (topic 'x', event_time 'at', idle_timeout '1 s', idle_advance '5 s');
 CREATE FOREIGN TABLE wrong (a int OPTIONS (field '.a')) SERVER kafka OPTIONS (topic 'x');
 CREATE FOREIGN TABLE wrong (a int OPTIONS (metadata 'size')) SERVER kafka OPTIONS (topic 'x');
 
 -- What is planned but not there is refused, not ignored
 CREATE FOREIGN TABLE wrong (a int) SERVER kafka OPTIONS (topic 'x', format 'avro');
-CREATE FOREIGN TABLE wrong (a int) SERVER kafka OPTIONS (topic 'x', workers '2');
 CREATE SERVER wrong FOREIGN DATA WRAPPER streamx
 	OPTIONS (bootstrap_servers 'k', security_protocol 'sasl_ssl', sasl_mechanism 'GSSAPI');
 -- librdkafka would take GSSAPI, and run kinit, if nothing were said
