@@ -1048,7 +1048,9 @@ CREATE FUNCTION streamx.activity(kind text, OUT id bigint, OUT "partition" integ
                                  OUT dead_letters bigint, OUT failures bigint,
                                  OUT last_batch_time timestamptz, OUT end_offset bigint,
                                  OUT at_end boolean, OUT idle boolean, OUT last_error text,
-                                 OUT last_error_sqlstate text, OUT last_error_time timestamptz)
+                                 OUT last_error_sqlstate text, OUT last_error_time timestamptz,
+                                 OUT recent_rows double precision,
+                                 OUT recent_dead_letters double precision)
     RETURNS SETOF record
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'streamx_activity';
 COMMENT ON FUNCTION streamx.activity(text) IS 'counters and last errors of this database''s ''reader'', ''partition'' or ''view''';
@@ -1109,9 +1111,9 @@ CREATE VIEW streamx.stat_streams AS
                 WHEN n.views OPERATOR(pg_catalog.=) 0 THEN 'not read'
                 WHEN n.running OPERATOR(pg_catalog.=) 0 THEN 'paused'
                 ELSE COALESCE(w.state, 'waiting for a worker slot') END AS state,
-           n.views, n.readers, p.partitions, p.lag, p.watermark,
+           n.views, n.readers, p.partitions, p.lag, t.watermark,
            a.rows, a.batches, a.late_rows, a.partly_late_rows, a.rows_in_no_window,
-           a.dead_letters, a.last_batch_time,
+           a.dead_letters, a.rows_per_second, a.error_percent, a.last_batch_time,
            e.last_error, e.last_error_sqlstate, e.last_error_time
     FROM streamx.streams s
     JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) s.stream
@@ -1135,17 +1137,27 @@ CREATE VIEW streamx.stat_streams AS
              WHERE r.stream OPERATOR(pg_catalog.=) s.stream) n,
     LATERAL (SELECT pg_catalog.count(DISTINCT q."partition") AS partitions,
                     CASE WHEN pg_catalog.bool_and(q.lag IS NOT NULL)
-                         THEN pg_catalog.sum(q.lag)::bigint END AS lag,
-                    CASE WHEN pg_catalog.bool_and(q.watermark IS NOT NULL)
-                         THEN pg_catalog.min(q.watermark) END AS watermark
+                         THEN pg_catalog.sum(q.lag)::bigint END AS lag
              FROM streamx.stat_partitions q
              WHERE q.stream OPERATOR(pg_catalog.=) s.stream) p,
+    LATERAL (SELECT CASE WHEN pg_catalog.bool_and(q.watermark IS NOT NULL)
+                         THEN pg_catalog.min(q.watermark) END AS watermark
+             FROM (SELECT pg_catalog.max(o.watermark) AS watermark
+                   FROM streamx.progress o
+                   JOIN streamx.readers r ON r.reader OPERATOR(pg_catalog.=) o.reader
+                   WHERE r.stream OPERATOR(pg_catalog.=) s.stream
+                   GROUP BY o.reader) q) t,
     LATERAL (SELECT pg_catalog.sum(t.rows)::bigint AS rows,
                     pg_catalog.sum(t.batches)::bigint AS batches,
                     pg_catalog.sum(t.late_rows)::bigint AS late_rows,
                     pg_catalog.sum(t.partly_late_rows)::bigint AS partly_late_rows,
                     pg_catalog.sum(t.rows_in_no_window)::bigint AS rows_in_no_window,
                     pg_catalog.sum(t.dead_letters)::bigint AS dead_letters,
+                    pg_catalog.round((pg_catalog.sum(t.recent_rows)
+                                      OPERATOR(pg_catalog./) 60)::numeric, 1) AS rows_per_second,
+                    pg_catalog.round(LEAST(100, 100 OPERATOR(pg_catalog.*)
+                        pg_catalog.sum(t.recent_dead_letters) OPERATOR(pg_catalog./)
+                        NULLIF(pg_catalog.sum(t.recent_rows), 0))::numeric, 2) AS error_percent,
                     pg_catalog.max(t.last_batch_time) AS last_batch_time
              FROM streamx.activity('reader') t
              JOIN streamx.readers r ON r.reader OPERATOR(pg_catalog.=) t.id
@@ -1157,6 +1169,8 @@ COMMENT ON COLUMN streamx.stat_streams.state IS 'of the worker that is worst off
 COMMENT ON COLUMN streamx.stat_streams.lag IS 'of all readers and partitions together; NULL while one is unknown, or without a topic';
 COMMENT ON COLUMN streamx.stat_streams.watermark IS 'the least of its readers';
 COMMENT ON COLUMN streamx.stat_streams.rows IS 'rows read, by each reader';
+COMMENT ON COLUMN streamx.stat_streams.rows_per_second IS 'rows read in the last minute, by each reader, divided by 60';
+COMMENT ON COLUMN streamx.stat_streams.error_percent IS 'dead letters of the last minute, in percent of its rows';
 COMMENT ON COLUMN streamx.stat_streams.late_rows IS 'rows that a view refused for all of their windows, once for each view';
 COMMENT ON COLUMN streamx.stat_streams.partly_late_rows IS 'rows that count in some windows of a view and not in others, once for each view';
 COMMENT ON COLUMN streamx.stat_streams.rows_in_no_window IS 'rows between the windows of a hop whose slide is longer than its size, once for each view';
@@ -1171,6 +1185,7 @@ CREATE VIEW streamx.stat_views AS
                 ELSE 'catching up' END AS state,
            p.lag, p.watermark,
            a.rows, a.late_rows, a.partly_late_rows, a.rows_in_no_window, a.dead_letters,
+           COALESCE(t.failures, 0) AS failures,
            pg_catalog.pg_total_relation_size(v.state) AS state_size,
            (SELECT COALESCE(pg_catalog.sum(pg_catalog.pg_total_relation_size(i)), 0)::bigint
             FROM pg_catalog.unnest(v.inputs) i) AS inputs_size,
@@ -1205,12 +1220,105 @@ CREATE VIEW streamx.stat_views AS
 COMMENT ON VIEW streamx.stat_views IS 'how far each continuous view is, what it refused, and its last error';
 COMMENT ON COLUMN streamx.stat_views.lag IS 'of all partitions together; NULL while one is unknown, or without a topic';
 COMMENT ON COLUMN streamx.stat_views.rows IS 'rows that came in time for some window, before WHERE; those of partly_late_rows, too';
+COMMENT ON COLUMN streamx.stat_views.failures IS 'of its reader, in a row: 0 when the last try went well';
 COMMENT ON COLUMN streamx.stat_views.state_size IS 'bytes of the state, indexes included, on disk';
 COMMENT ON COLUMN streamx.stat_views.inputs_size IS 'bytes of stored inputs, of aggregates with DISTINCT or ORDER BY and those that cannot be combined';
 COMMENT ON COLUMN streamx.stat_views.late_rows IS 'rows that were refused by all of their windows';
 COMMENT ON COLUMN streamx.stat_views.partly_late_rows IS 'rows that were refused by some windows and count in later ones';
 COMMENT ON COLUMN streamx.stat_views.rows_in_no_window IS 'rows between the windows of a hop whose slide is longer than its size, before WHERE: neither late nor counted';
 GRANT SELECT ON streamx.stat_views TO PUBLIC;
+
+-- Health ------------------------------------------------------------------------
+
+CREATE TABLE streamx.health_checks (
+    "check"    text PRIMARY KEY,
+    threshold  numeric,
+    unit       text NOT NULL,
+    is_minimum boolean NOT NULL,
+    meaning    text NOT NULL,
+    action     text NOT NULL
+);
+COMMENT ON TABLE streamx.health_checks IS 'what streamx.health() looks at, and the thresholds unless streamx.thresholds has others';
+COMMENT ON COLUMN streamx.health_checks.is_minimum IS 'the value is to be at least the threshold, not at most';
+INSERT INTO streamx.health_checks ("check", threshold, unit, is_minimum, meaning, action) VALUES
+    ('rate', 0, 'rows/s', true, 'rows that a stream took in the last minute',
+     'See whether its producers still write, and docs/runbooks.md, "rate".'),
+    ('error share', 1, '%', false, 'dead letters among the rows of a stream in the last minute',
+     'Look into streamx.dead_letters, and docs/runbooks.md, "error share".'),
+    ('watermark lag', 300, 's', false, 'how far a stream''s watermark is behind the clock',
+     'Find the partition that holds it in streamx.stat_partitions; docs/runbooks.md, "watermark lag".'),
+    ('consumer lag', 100000, 'messages', false, 'messages of a stream''s topic that wait to be read, by each reader',
+     'See whether it shrinks, and docs/runbooks.md, "consumer lag".'),
+    ('failures', 0, 'failures', false, 'failures in a row of a view''s reader',
+     'Read last_error in streamx.stat_views; docs/runbooks.md, "failures".'),
+    ('state size', 10737418240, 'bytes', false, 'what a view''s state takes on disk, indexes and inputs included',
+     'Set streamx.retention, or fewer keys; docs/runbooks.md, "state size".'),
+    ('oldest xmin', 300, 's', false, 'age of the oldest snapshot, in any database: while it is held, states bloat',
+     'End the transaction, or drop the replication slot; docs/runbooks.md, "oldest xmin".'),
+    ('worker slots', 0, 'workers', false, 'workers that wait for a place to run in',
+     'Raise max_worker_processes or streamx.max_workers; docs/runbooks.md, "worker slots".');
+GRANT SELECT ON streamx.health_checks TO PUBLIC;
+
+CREATE TABLE streamx.thresholds (
+    "check"    text NOT NULL REFERENCES streamx.health_checks,
+    threshold  numeric,
+    object     regclass,
+    UNIQUE NULLS NOT DISTINCT ("check", object)
+);
+COMMENT ON TABLE streamx.thresholds IS 'thresholds of streamx.health() that were set: of one stream or view, or for all';
+COMMENT ON COLUMN streamx.thresholds.threshold IS 'NULL: never to be alarmed';
+COMMENT ON COLUMN streamx.thresholds.object IS 'stream or view; NULL: all that have no row of their own';
+GRANT SELECT ON streamx.thresholds TO PUBLIC;
+
+CREATE FUNCTION streamx.health(OUT "check" text, OUT object regclass, OUT value numeric,
+                               OUT threshold numeric, OUT unit text, OUT ok boolean,
+                               OUT action text)
+    RETURNS SETOF record
+    LANGUAGE sql STABLE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp -- so that no operator is anybody else's
+    AS $$
+    WITH seen ("check", object, value) AS (
+        SELECT c.name, s.stream, c.value
+        FROM streamx.stat_streams s, LATERAL (VALUES
+            ('rate', COALESCE(s.rows_per_second, 0)),
+            ('error share', COALESCE(s.error_percent, 0)),
+            ('watermark lag', round(EXTRACT(epoch FROM clock_timestamp() - s.watermark))),
+            ('consumer lag', s.lag::numeric)) c (name, value)
+        WHERE c.value IS NOT NULL
+    UNION ALL
+        SELECT c.name, v.view, c.value
+        FROM streamx.stat_views v, LATERAL (VALUES
+            ('failures', v.failures::numeric),
+            ('state size', (v.state_size + v.inputs_size)::numeric)) c (name, value)
+      UNION ALL
+        SELECT 'oldest xmin', NULL,
+               COALESCE((SELECT round(EXTRACT(epoch FROM max(clock_timestamp() - h.since)))
+                         FROM (SELECT a.xact_start AS since FROM pg_stat_activity a
+                               WHERE a.backend_xmin IS NOT NULL AND a.pid <> pg_backend_pid()
+                             UNION ALL
+                               SELECT p.prepared FROM pg_prepared_xacts p) h), 0)
+      UNION ALL
+        SELECT 'worker slots', NULL,
+               count(*)::numeric FROM streamx.stat_workers w WHERE w.state = 'waiting for a worker slot'
+    )
+    SELECT s."check", s.object, s.value, t.threshold, c.unit,
+           COALESCE(CASE WHEN c.is_minimum THEN s.value >= t.threshold
+                         ELSE s.value <= t.threshold END, true),
+           c.action
+    FROM seen s
+    JOIN streamx.health_checks c ON c."check" = s."check",
+    LATERAL (SELECT CASE WHEN own.found THEN own.threshold
+                         WHEN common.found THEN common.threshold
+                         ELSE c.threshold END AS threshold
+             FROM (SELECT count(*) > 0 AS found, max(o.threshold) AS threshold
+                   FROM streamx.thresholds o
+                   WHERE o."check" = c."check" AND o.object = s.object) own,
+                  (SELECT count(*) > 0 AS found, max(o.threshold) AS threshold
+                   FROM streamx.thresholds o
+                   WHERE o."check" = c."check" AND o.object IS NULL) common) t
+    ORDER BY 6, 1, 2
+$$;
+COMMENT ON FUNCTION streamx.health() IS 'how streams, views and server are, beside the thresholds, and what to do: of what the role may see';
 
 -- Rebuild ---------------------------------------------------------------------
 -- (worker/rebuild.c, query/shadow.c)
@@ -1268,3 +1376,4 @@ SELECT pg_catalog.pg_extension_config_dump('streamx_internal.late_row_id_seq', '
 SELECT pg_catalog.pg_extension_config_dump('streamx_internal.skip', '');
 SELECT pg_catalog.pg_extension_config_dump('streamx_internal.removal', '');
 SELECT pg_catalog.pg_extension_config_dump('streamx_internal.folding', '');
+SELECT pg_catalog.pg_extension_config_dump('streamx.thresholds', '');

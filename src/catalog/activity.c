@@ -97,6 +97,39 @@ sx_activity_add(SxActivityCounts *sum, const SxActivityCounts *counts)
 	sum->dead_letters += counts->dead_letters;
 }
 
+/* Count a batch in its minute. */
+static void
+add_to_minute(SxActivity *entry, TimestampTz now, const SxActivityCounts *counts)
+{
+	SxActivityMinute *minutes = entry->minutes;
+	int64 number = now / USECS_PER_MINUTE;
+
+	if (minutes[0].number != number)
+	{
+		minutes[1] = minutes[0];
+		minutes[0] = (SxActivityMinute){.number = number};
+	}
+	minutes[0].rows += counts->rows;
+	minutes[0].dead_letters += counts->dead_letters;
+}
+
+void
+sx_activity_recent(const SxActivity *entry, TimestampTz now, double *rows, double *dead_letters)
+{
+	int64 number = now / USECS_PER_MINUTE;
+	double left = 1 - (double) (now % USECS_PER_MINUTE) / USECS_PER_MINUTE;
+
+	*rows = *dead_letters = 0;
+	for (int i = 0; i < lengthof(entry->minutes); i++)
+	{
+		const SxActivityMinute *minute = &entry->minutes[i];
+		double share = minute->number == number ? 1 : minute->number == number - 1 ? left : 0;
+
+		*rows += minute->rows * share;
+		*dead_letters += minute->dead_letters * share;
+	}
+}
+
 static void
 add_pending(void)
 {
@@ -115,6 +148,7 @@ add_pending(void)
 		entry->batches++;
 		entry->failures = 0;
 		entry->last_batch_at = now;
+		add_to_minute(entry, now, &count->counts);
 	}
 	LWLockRelease(lock);
 }

@@ -47,6 +47,14 @@ typedef struct SxActivityCounts
 	int64 dead_letters;
 } SxActivityCounts;
 
+/* Of one minute of the clock. */
+typedef struct SxActivityMinute
+{
+	int64 number;
+	int64 rows;
+	int64 dead_letters;
+} SxActivityMinute;
+
 typedef struct SxActivity
 {
 	SxActivityKey key;
@@ -55,6 +63,7 @@ typedef struct SxActivity
 	int64 batches;
 	int64 failures; /* in a row: 0 when the last try went well */
 	TimestampTz last_batch_at;
+	SxActivityMinute minutes[2]; /* that of last_batch_at, and the one before */
 
 	/* of partitions only */
 	int64 end_offset; /* -1: unknown */
@@ -93,6 +102,13 @@ extern void sx_activity_forget_database(Oid database);
 
 /* A palloc'd copy of the current database's entries of one kind; returns how many. */
 extern int sx_activity_list(SxActivityKind kind, SxActivity **list);
+
+/*
+ * Rows and dead letters of the last 60 seconds, as if those of the last full minute had come
+ * evenly.
+ */
+extern void
+sx_activity_recent(const SxActivity *entry, TimestampTz now, double *rows, double *dead_letters);
 
 /* Put an error's message and context into a bounded text. */
 extern void sx_activity_error_set(SxActivityError *target, const ErrorData *error);

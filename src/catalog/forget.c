@@ -35,6 +35,7 @@ sx_catalog_forget_view(Oid view)
 		"'' "
 		"AND NOT EXISTS (SELECT FROM streamx.view_streams AS v "
 		"WHERE v.reader = r.reader AND v.view <> $1)",
+		"DELETE FROM streamx.thresholds WHERE object = $1",
 		"DELETE FROM streamx.views WHERE view = $1", NULL};
 
 	forget("SELECT FROM streamx.views WHERE view = $1", statements, view);
@@ -48,6 +49,7 @@ sx_catalog_forget_stream(Oid stream)
 		"DELETE FROM streamx_internal.late_row WHERE stream = $1",
 		"DELETE FROM streamx.view_streams WHERE stream = $1",
 		"DELETE FROM streamx.readers WHERE stream = $1",
+		"DELETE FROM streamx.thresholds WHERE object = $1",
 		"DELETE FROM streamx.streams WHERE stream = $1",
 		NULL};
 
@@ -78,7 +80,7 @@ catalog_is_whole(void)
 	return sx_extension_exists() && is_there("streamx", "streams") &&
 		   is_there("streamx", "readers") && is_there("streamx", "progress") &&
 		   is_there("streamx", "views") && is_there("streamx", "view_streams") &&
-		   is_there("streamx_internal", "dead_letter") &&
+		   is_there("streamx", "thresholds") && is_there("streamx_internal", "dead_letter") &&
 		   is_there("streamx_internal", "late_row") && is_there("streamx_internal", "removal") &&
 		   is_there("streamx_internal", "folding");
 }

@@ -11,6 +11,7 @@
 
 #include "batch/insert.h"
 #include "batch/log.h"
+#include "catalog/activity.h"
 #include "catalog/reader.h"
 #include "catalog/spi.h"
 #include "query/apply.h"
@@ -54,6 +55,7 @@ apply_batch(SxBatch *batch)
 	/* with on_error 'stop', the default, a row that a view cannot take is the inserter's error */
 	sx_apply(reader, batch, stream->on_error != SX_ON_ERROR_STOP, &counts);
 	sx_progress_save(reader);
+	sx_activity_count(SX_ACTIVITY_READER, reader->id, stream->relid, &counts.seen);
 
 	PopActiveSnapshot();
 	CommandCounterIncrement();

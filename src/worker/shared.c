@@ -173,8 +173,7 @@ sx_shared_is_held(Oid database)
 bool
 sx_shared_may_run(const SxWorkerSlot *slot)
 {
-	return slot->is_wanted && !slot->must_yield && sx_enabled &&
-		   !sx_shared_is_held(slot->database);
+	return slot->is_wanted && !slot->must_yield && sx_enabled && !sx_shared_is_held(slot->database);
 }
 
 void

@@ -60,10 +60,10 @@ typedef struct SxWorkerSlot
 	int64 rows;
 	int64 batches;
 	TimestampTz last_batch_at;
-	uint32 generation;		   /* moves when the catalog has news for the worker */
+	uint32 generation;			   /* moves when the catalog has news for the worker */
 	volatile int64 still_until_us; /* it commits nothing before (as sx_now_us) */
-	volatile bool is_in_batch; /* between a batch's begin and the update of what follows */
-	XLogRecPtr commit_lsn;	   /* end of the last batch's commit record */
+	volatile bool is_in_batch;	   /* between a batch's begin and the update of what follows */
+	XLogRecPtr commit_lsn;		   /* end of the last batch's commit record */
 	SxActivityError error;
 } SxWorkerSlot;
 

@@ -58,8 +58,8 @@ put_time(TimestampTz at, Datum *value, bool *isnull)
 /*
  * streamx.activity(kind text): (id, partition, rows, batches, late_rows,
  * partly_late_rows, rows_in_no_window, dead_letters, failures, last_batch_at,
- * end_offset, at_end, is_idle, last_error, last_error_sqlstate, last_error_at)
- * of this database's readers, partitions or views.
+ * end_offset, at_end, is_idle, last_error, last_error_sqlstate, last_error_at,
+ * recent_rows, recent_dead_letters) of this database's readers, partitions or views.
  */
 Datum
 streamx_activity(PG_FUNCTION_ARGS)
@@ -78,8 +78,10 @@ streamx_activity(PG_FUNCTION_ARGS)
 	for (int i = 0; i < count; i++)
 	{
 		const SxActivity *entry = &list[i];
-		Datum values[16] = {0};
-		bool nulls[16] = {false};
+		Datum values[18] = {0};
+		bool nulls[18] = {false};
+		double recent_rows;
+		double recent_letters;
 
 		if (!sees_all && !owns(entry->relation))
 			continue;
@@ -98,6 +100,9 @@ streamx_activity(PG_FUNCTION_ARGS)
 		values[11] = BoolGetDatum(entry->at_end);
 		values[12] = BoolGetDatum(entry->is_idle);
 		put_error(&entry->error, &values[13], &nulls[13]);
+		sx_activity_recent(entry, GetCurrentTimestamp(), &recent_rows, &recent_letters);
+		values[16] = Float8GetDatum(recent_rows);
+		values[17] = Float8GetDatum(recent_letters);
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
 	PG_RETURN_NULL();
