@@ -36,6 +36,7 @@ typedef struct LogScan
 	Relation log;
 	Relation index;
 	IndexScanDesc index_scan;
+	MemoryContext context; /* of the index scan, which allocates as it goes, and keeps that */
 	TupleTableSlot *log_slot;
 	int range; /* of the input's ranges, the next one; of a SELECT, 1 when it has begun */
 	bool is_in_range;
@@ -45,6 +46,7 @@ typedef struct LogScan
 	bool *isnull;
 } LogScan;
 
+static bool next_row(LogScan *state);
 static bool begin_range(LogScan *state);
 static void check_retained(const SxStream *stream, Oid log);
 static void end_range(LogScan *state);
@@ -63,6 +65,7 @@ log_scan_begin(SxScan *scan)
 	state->log = table_open(log, AccessShareLock);
 	state->index = index_open(sx_log_index(state->log), AccessShareLock);
 	state->exclusion = -1;
+	state->context = CurrentMemoryContext;
 	state->index_scan = sx_index_beginscan(state->log, state->index, snapshot, 2);
 	state->log_slot = table_slot_create(state->log, NULL);
 	state->values = palloc(sizeof(Datum) * Max(scan->stream->ncolumns, 1));
@@ -89,7 +92,7 @@ log_scan_next(SxScan *scan)
 	{
 		if (!state->is_in_range && !begin_range(state))
 			return ExecClearTuple(scan->slot);
-		if (!index_getnext_slot(state->index_scan, ForwardScanDirection, state->log_slot))
+		if (!next_row(state))
 		{
 			end_range(state);
 			continue;
@@ -104,6 +107,16 @@ log_scan_next(SxScan *scan)
 	}
 }
 
+static bool
+next_row(LogScan *state)
+{
+	MemoryContext old = MemoryContextSwitchTo(state->context);
+	bool is_found = index_getnext_slot(state->index_scan, ForwardScanDirection, state->log_slot);
+
+	MemoryContextSwitchTo(old);
+	return is_found;
+}
+
 /* Position the index scan on the next range; false when there is none. */
 static bool
 begin_range(LogScan *state)
@@ -113,6 +126,7 @@ begin_range(LogScan *state)
 	int64 first = 0;
 	int64 end = PG_INT64_MAX;
 	ScanKeyData keys[2];
+	MemoryContext old;
 
 	if (state->range >= nranges)
 		return false;
@@ -128,7 +142,9 @@ begin_range(LogScan *state)
 	ScanKeyInit(&keys[0], SX_LOG_OFFSET, BTGreaterEqualStrategyNumber, F_INT8GE,
 				Int64GetDatum(first));
 	ScanKeyInit(&keys[1], SX_LOG_OFFSET, BTLessStrategyNumber, F_INT8LT, Int64GetDatum(end));
+	old = MemoryContextSwitchTo(state->context);
 	index_rescan(state->index_scan, keys, 2, NULL, 0);
+	MemoryContextSwitchTo(old);
 	state->is_in_range = true;
 	return true;
 }

@@ -14,7 +14,7 @@ CREATE VIEW tx_hours WITH (streamx.continuous) AS SELECT tumble(at, '1 hour') AS
 CREATE VIEW tx2_sum WITH (streamx.continuous) AS SELECT k, count(*), sum(n) FROM tx2 GROUP BY k;
 CREATE FUNCTION put_tx(n int) RETURNS void LANGUAGE sql AS $$ INSERT INTO tx VALUES ('2024-05-01', 'f', n) $$;
 
-SELECT plan(93);
+SELECT plan(96);
 
 -- Rolled back means never seen
 BEGIN;
@@ -468,6 +468,17 @@ INSERT INTO tx3 VALUES (2);
 SELECT results_eq('TABLE tx3_sum', 'VALUES (3::bigint)', 'all in one transaction');
 ROLLBACK;
 SELECT hasnt_relation('tx3_sum', 'and all undone');
+
+-- Rows of the log that were rolled back are passed over, again and again, whatever size the others have
+CREATE FOREIGN TABLE tx4 (n int, payload text) SERVER streamx OPTIONS (retain 'on');
+CREATE VIEW tx4_sum WITH (streamx.continuous) AS SELECT count(*) FROM tx4;
+INSERT INTO tx4 SELECT i, repeat('x', 50) FROM generate_series(1, 500) i;
+BEGIN;
+INSERT INTO tx4 SELECT i, 'gone' FROM generate_series(501, 800) i;
+SELECT results_eq('TABLE tx4_sum', 'VALUES (800::bigint)', 'they are in the log');
+ROLLBACK;
+SELECT results_eq('SELECT (SELECT length(string_agg(payload, NULL)) + cardinality(array_agg(payload)) FROM tx4 WHERE n > i) FROM generate_series(0, 2) i',
+	'VALUES (25500), (25449), (25398)', 'those that stayed are read');
 
 SELECT is_empty(format('SELECT * FROM streamx.verify(%L)', view), view || ': verify agrees') FROM own_views ORDER BY view::text;
 SELECT * FROM finish();
