@@ -454,6 +454,16 @@ report_partitions(SxTask *task, int64 now)
 	return NEVER;
 }
 
+/* After an error nobody knows where: whoever waits for the batch waits no longer. */
+static void
+leave_batch(void)
+{
+	LWLockAcquire(sx_shared->lock, LW_EXCLUSIVE);
+	sx_worker_slot->commit_lsn = Max(sx_worker_slot->commit_lsn, XactLastCommitEnd);
+	sx_worker_slot->is_in_batch = false;
+	LWLockRelease(sx_shared->lock);
+}
+
 /* Note what was committed, where others look for it. */
 static void
 publish(SxTask *task, const SxApplyCounts *counts)
@@ -698,10 +708,14 @@ sx_task_turn(SxTask *task, int64 queue_bytes, size_t batch_bytes)
 		/* outside of its transactions: a cancel while it asked the broker, or no memory */
 		ErrorData *error = recover(context);
 
+		leave_batch();
 		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
 			give_way(task, error);
 		else
+		{
 			fail(task, error);
+			task->must_reopen = true; /* whether the batch was committed, the catalog knows */
+		}
 		until = task->retry_at_us;
 	}
 	PG_END_TRY();
