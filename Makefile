@@ -9,6 +9,7 @@
 #   make check-kafka    the broker tests against a real Apache Kafka
 #   make check-matrix   make check's suites on PostgreSQL 17 and 18, in chroots
 #   make check-instructions  how many instructions an event costs, against what was recorded
+#   make check-faults   faults at every step of a batch, with a build of its own that has debug points
 #   make check-model    random views against a reference, for SECONDS (600), from SEED
 #   make bench          speed and memory beside other systems, with a real Apache Kafka, in a quarter of an hour:
 #                       see docs/performance.md; make bench-quick in three minutes, make bench-full in hours
@@ -27,7 +28,7 @@ EXTRA_CLEAN = $(DEPENDENCIES)
 # "make WERROR=" for a compiler that warns of more than ours do
 WERROR ?= -Werror
 WARNINGS = -Wall -Wextra $(WERROR) -Wno-unused-parameter -Wno-missing-field-initializers -Wno-sign-compare
-PG_CPPFLAGS = -I$(srcdir)/src -MMD -MP
+PG_CPPFLAGS = -I$(srcdir)/src -MMD -MP $(if $(DEBUG_POINTS),-DSX_DEBUG_POINTS)
 PG_CFLAGS = $(WARNINGS) -Wno-cast-function-type -fvisibility=hidden
 PG_CXXFLAGS = $(WARNINGS) -std=c++17 -fno-exceptions -fno-rtti -fvisibility=hidden -O3
 SHLIB_LINK = -lrdkafka -lsimdjson -lstdc++
@@ -49,7 +50,7 @@ $(error rename the tests $(hidden) $(twins): pg_regress would take another file 
 endif
 
 # Our own targets install what they need themselves: no PGXS, which may be missing.
-OWN_TARGETS = check check-kafka check-matrix check-model check-instructions lint demo demo-up demo-down bench bench-quick bench-full
+OWN_TARGETS = check check-kafka check-matrix check-model check-faults check-instructions lint demo demo-up demo-down bench bench-quick bench-full
 
 ifneq ($(filter $(OWN_TARGETS),$(MAKECMDGOALS)),)
 .PHONY: $(OWN_TARGETS)
@@ -61,6 +62,8 @@ check-matrix:
 	@test/run/check-matrix
 check-model:
 	@STREAMX_MODEL="--seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED))" test/run/check model
+check-faults:
+	@test/run/check faults
 check-instructions:
 	@test/run/packages instructions && test/run/check instructions
 lint:

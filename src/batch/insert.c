@@ -28,6 +28,7 @@
 #include "utils/timestamp.h"
 
 #include "batch/insert.h"
+#include "catalog/debug_point.h"
 #include "catalog/setting.h"
 
 void (*sx_batch_ready)(SxBatch *batch) = NULL;
@@ -248,11 +249,14 @@ transaction_callback(XactEvent event, void *arg)
 	{
 		case XACT_EVENT_PRE_COMMIT:
 		case XACT_EVENT_PRE_PREPARE:
+			SX_DEBUG_POINT("insert-before-merge");
 			sx_insert_flush();
+			SX_DEBUG_POINT("insert-after-merge");
 			break;
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_PREPARE:
 		case XACT_EVENT_ABORT:
+			SX_DEBUG_POINT("insert-at-end");
 			top = NULL; /* memory goes with TopTransactionContext */
 			nwaiting = 0;
 			deepest_merge = 0;

@@ -23,6 +23,7 @@
 #include "utils/syscache.h"
 
 #include "catalog/activity.h"
+#include "catalog/debug_point.h"
 #include "catalog/refused.h"
 #include "query/apply.h"
 #include "query/attach.h"
@@ -120,6 +121,7 @@ sx_apply(SxReader *reader, SxBatch *batch, bool is_careful, SxApplyCounts *count
 		apply_one_by_one(reader, batch, counts);
 	else
 		apply_families(reader, batch, NULL, counts);
+	SX_DEBUG_POINT("after-merge");
 	count_filtered(reader, batch);
 	advance(reader, batch);
 	sx_retention_apply(reader, counts->groups + counts->inputs);
@@ -132,6 +134,7 @@ sx_apply_prepared(SxReader *reader, SxBatch *batch, const SxPrepared *prepared,
 	counts->seen.rows += batch->nrows;
 	refuse_rows(reader, batch, counts);
 	apply_families(reader, batch, prepared, counts);
+	SX_DEBUG_POINT("after-merge");
 	count_filtered(reader, batch);
 	advance(reader, batch);
 	sx_retention_apply(reader, counts->groups + counts->inputs);
@@ -607,6 +610,7 @@ bisect(Share *share, const SxRows *rows)
 	CHECK_FOR_INTERRUPTS();
 	check_stack_depth();
 	error = try_rows(share, rows);
+	SX_DEBUG_POINT("in-bisection");
 	if (error == NULL)
 	{
 		if (share->is_probe)

@@ -23,6 +23,7 @@
 
 #include "batch/batch.h"
 #include "batch/log.h"
+#include "catalog/debug_point.h"
 #include "catalog/reader.h"
 #include "catalog/setting.h"
 #include "catalog/spi.h"
@@ -226,6 +227,7 @@ sx_attach_catch_up(Oid view, const SxStream *stream, Oid log, int32 reader_id, i
 								 batch->bytes >= (size_t) sx_batch_memory_kb * 1024))
 		{
 			sx_apply(reader, batch, false, &counts);
+			SX_DEBUG_POINT("in-first-fill");
 			sx_batch_reset(batch);
 		}
 		if (SPI_processed == 0)
@@ -367,6 +369,7 @@ sx_attach_leave(Oid view, bool is_paused)
 						" RETURNING reader::bigint",
 						2, types, values, &found);
 	copy_letters(view, reader);
+	SX_DEBUG_POINT("in-leaving");
 	types[1] = INT4OID;
 	values[1] = Int32GetDatum(reader);
 	stream = query_int8(

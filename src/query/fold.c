@@ -27,6 +27,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "catalog/debug_point.h"
 #include "catalog/option.h"
 #include "catalog/spi.h"
 #include "query/fold.h"
@@ -221,6 +222,7 @@ fold_row(Attempt *attempt)
 	else
 		/* the first column is the row's place */
 		sx_state_fold(attempt->state, row->tts_values + 1, row->tts_isnull + 1);
+	SX_DEBUG_POINT("in-fold");
 }
 
 static bool

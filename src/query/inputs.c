@@ -39,6 +39,7 @@
 #include "utils/typcache.h"
 
 #include "aggregate/image.h"
+#include "catalog/debug_point.h"
 #include "query/inputs.h"
 #include "query/run.h"
 #include "query/sql.h"
@@ -654,6 +655,7 @@ end_run(InputsReceiver *receiver)
 	}
 	foreach (lc, receiver->run)
 		write_input(receiver, lfirst(lc));
+	SX_DEBUG_POINT("in-inputs");
 	receiver->run = NIL;
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(receiver->run_context);

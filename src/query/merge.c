@@ -27,6 +27,7 @@
 #include "utils/tuplesort.h"
 
 #include "aggregate/transition.h"
+#include "catalog/debug_point.h"
 #include "query/merge.h"
 #include "query/state.h"
 
@@ -177,6 +178,7 @@ merge_group(MergeReceiver *merge, TupleTableSlot *delta)
 		update_group(merge, stored, delta);
 	else
 		insert_group(merge, delta);
+	SX_DEBUG_POINT("in-merge");
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(merge->row_context);
 }

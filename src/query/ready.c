@@ -12,6 +12,7 @@
 #include "batch/insert.h"
 #include "batch/log.h"
 #include "catalog/activity.h"
+#include "catalog/debug_point.h"
 #include "catalog/reader.h"
 #include "catalog/spi.h"
 #include "query/apply.h"
@@ -52,10 +53,13 @@ apply_batch(SxBatch *batch)
 	partition->at_end = true;
 	if (stream->retain)
 		sx_log_append(stream, batch);
+	SX_DEBUG_POINT("insert-after-log");
 	/* with on_error 'stop', the default, a row that a view cannot take is the inserter's error */
 	sx_apply(reader, batch, stream->on_error != SX_ON_ERROR_STOP, &counts);
+	SX_DEBUG_POINT("insert-before-progress");
 	sx_progress_save(reader);
 	sx_activity_count(SX_ACTIVITY_READER, reader->id, stream->relid, &counts.seen);
+	SX_DEBUG_POINT("insert-after-progress");
 
 	PopActiveSnapshot();
 	CommandCounterIncrement();

@@ -23,6 +23,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "catalog/debug_point.h"
 #include "catalog/option.h"
 #include "catalog/spi.h"
 #include "query/apply.h"
@@ -284,6 +285,7 @@ static bool
 delete_row(SxPassStep *step, TupleTableSlot *row, void *context)
 {
 	sx_pass_delete(step, row);
+	SX_DEBUG_POINT("in-retention");
 	return true;
 }
 

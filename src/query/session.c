@@ -66,6 +66,7 @@
 
 #include "aggregate/transition.h"
 #include "batch/scan.h"
+#include "catalog/debug_point.h"
 #include "query/session.h"
 #include "query/state.h"
 
@@ -438,6 +439,7 @@ write_session(SessionReceiver *receiver)
 		sx_state_replace(receiver->state, &receiver->survivor, receiver->values, receiver->isnull);
 	else
 		sx_state_insert(receiver->state, receiver->values, receiver->isnull);
+	SX_DEBUG_POINT("in-sessions");
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(memory);
 }

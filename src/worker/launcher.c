@@ -33,6 +33,7 @@
 #include "utils/timestamp.h"
 
 #include "catalog/activity.h"
+#include "catalog/debug_point.h"
 #include "catalog/setting.h"
 #include "query/define.h"
 #include "worker/board.h"
@@ -497,6 +498,7 @@ sx_launcher_main(Datum arg)
 		if (sx_enabled)
 			probe_next(now);
 		tend_workers(now);
+		SX_DEBUG_POINT("in-launcher");
 		wait_for_news();
 	}
 }

@@ -22,6 +22,7 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
+#include "catalog/debug_point.h"
 #include "catalog/spi.h"
 #include "query/shadow.h"
 #include "worker/meeting.h"
@@ -245,6 +246,7 @@ join_readers(SxTask *task, void *argument)
 			task->join_at_us = PG_INT64_MAX; /* what they refused will not change */
 		if (pair->are_joined)
 			move_views(pair);
+		SX_DEBUG_POINT("in-meeting");
 		sx_spi_end(&spi);
 	}
 	if (pair->are_joined)
@@ -340,6 +342,7 @@ sx_meeting_join(List *tasks, SxTask *task)
 		pair.are_joined = false;
 		task->join_at_us = sx_now_us() + RETRY_US;
 	}
+	SX_DEBUG_POINT("after-meeting");
 	if (pair.are_joined && older->part.count > 1)
 	{
 		sx_shared_still_siblings(sx_worker_slot, 0);

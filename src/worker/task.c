@@ -25,6 +25,7 @@
 #include "utils/timestamp.h"
 
 #include "catalog/activity.h"
+#include "catalog/debug_point.h"
 #include "catalog/setting.h"
 #include "query/attach.h"
 #include "query/retention.h"
@@ -275,6 +276,7 @@ add_found(SxTask *task, void *argument)
 	sx_lock_stream(task->consumer->stream->relid);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	sx_consumer_add(task->consumer, argument);
+	SX_DEBUG_POINT("in-discovery");
 	PopActiveSnapshot();
 }
 
@@ -359,6 +361,7 @@ skip_gap(SxTask *task, void *argument)
 	sx_lock_stream(task->consumer->stream->relid);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	sx_consumer_skip(task->consumer, argument);
+	SX_DEBUG_POINT("in-gap");
 	PopActiveSnapshot();
 }
 
@@ -409,6 +412,7 @@ run_batch(SxTask *task, void *argument)
 	if (run->is_done)
 		sx_activity_count(SX_ACTIVITY_READER, task->reader, sx_worker_slot->stream,
 						  &run->counts.seen);
+	SX_DEBUG_POINT("before-commit");
 }
 
 static void
@@ -504,6 +508,7 @@ commit_batch(SxTask *task)
 	}
 	if (!run.is_done)
 		return;
+	SX_DEBUG_POINT("after-commit");
 	sx_consumer_commit(task->consumer);
 	task->is_careful = false;
 	task->was_stale = false;
@@ -667,6 +672,8 @@ take_turn(SxTask *task, int64 queue_bytes, size_t batch_bytes)
 
 		if (sx_consumer_collect(task->consumer, limit, batch_bytes, 0) > 0 && was_empty)
 			task->first_message_us = sx_now_us();
+		if (task->consumer->nmessages > 0)
+			SX_DEBUG_POINT("after-poll");
 	}
 	watch_connection(task);
 	sx_part_post(task->consumer);

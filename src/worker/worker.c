@@ -34,6 +34,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "catalog/debug_point.h"
 #include "catalog/setting.h"
 #include "catalog/spi.h"
 #include "worker/launcher.h"
@@ -91,6 +92,7 @@ sx_worker_prepare_batch(SxConsumer *consumer)
 	decode(consumer);
 	consumer->prepared = sx_prepared_create(consumer->context);
 	sx_prepare(consumer->prepared, reader, batch, (size_t) work_mem * 1024);
+	SX_DEBUG_POINT("after-prepare");
 	PopActiveSnapshot();
 	MemoryContextSwitchTo(old);
 }
@@ -133,6 +135,7 @@ sx_worker_run_batch(SxConsumer *consumer, bool is_careful, bool (*is_stale)(void
 
 	if (consumer->prepared == NULL)
 		decode(consumer);
+	SX_DEBUG_POINT("after-decode");
 	sx_consumer_advance(consumer);
 	if (batch->nfiltered == batch->nrows)
 		sx_silence_follow_clock(consumer);
@@ -140,7 +143,9 @@ sx_worker_run_batch(SxConsumer *consumer, bool is_careful, bool (*is_stale)(void
 		sx_apply_prepared(reader, batch, consumer->prepared, counts);
 	else
 		sx_apply(reader, batch, is_careful, counts);
+	SX_DEBUG_POINT("before-progress");
 	sx_progress_save(reader);
+	SX_DEBUG_POINT("after-progress");
 	if (list_length(reader->views) < nviews)
 		sx_launcher_wakeup(); /* a view left: it has a reader of its own now */
 
@@ -566,5 +571,6 @@ sx_worker_main(Datum arg)
 	pgstat_report_appname(sx_worker_slot->name);
 	pgstat_report_activity(STATE_IDLE, NULL);
 	seen_generation = sx_worker_slot->generation - 1; /* never looked */
+	SX_DEBUG_POINT("worker-start");
 	run();
 }

@@ -20,7 +20,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(streamx_node caught_up eventually shows verified worker_pids kill_workers crash);
+our @EXPORT = qw(streamx_node caught_up eventually shows verified ask_until worker_pids kill_workers crash);
 
 # A started server; settings are lines of postgresql.conf.
 sub streamx_node
@@ -88,6 +88,22 @@ sub verified
 	is($node->safe_psql('postgres', "SELECT * FROM streamx.verify('$view')"), '', "$view equals its batch");
 }
 
+# Ask until the answer is true, of a server that may be away: a psql that cannot
+# connect does not read its query, which is an error of ours.
+sub ask_until
+{
+	my ($node, $query) = @_;
+
+	for (1 .. 1800)
+	{
+		my ($status, $answer) = eval { $node->psql('postgres', $query, on_error_die => 0) };
+
+		return 1 if defined $status && $status == 0 && $answer eq 't';
+		select(undef, undef, undef, 0.05);
+	}
+	return 0;
+}
+
 # The processes that consume.
 sub worker_pids
 {
@@ -107,7 +123,7 @@ sub kill_workers
 
 	die 'there is no worker to kill' unless @pids;
 	kill 'KILL', @pids;
-	$node->poll_query_until('postgres', "SELECT count(*) > 0 FROM pg_catalog.pg_stat_activity
+	ask_until($node, "SELECT count(*) > 0 FROM pg_catalog.pg_stat_activity
 		WHERE backend_type = 'streamx worker' AND pid NOT IN ($pids)")
 		or die 'the workers did not come back';
 }
@@ -144,11 +160,11 @@ my $jars = $ENV{STREAMX_KAFKA_JARS};
 # Is it Apache Kafka, which can do more than the mock?
 sub is_real { return defined $jars; }
 
-# A running broker with topics: name => number of partitions.
+# A running broker with topics: name => number of partitions.  -brokers => N: the mock is of so many.
 sub new
 {
 	my ($class, %topics) = @_;
-	my $self = bless {}, $class;
+	my $self = bless { brokers => delete $topics{-brokers} // 1 }, $class;
 
 	is_real() ? $self->_start_kafka(%topics) : $self->_start_mock(%topics);
 	return $self;
@@ -168,7 +184,7 @@ sub produce
 sub produce_lines
 {
 	my ($self, $topic, $options, @lines) = @_;
-	my @command = ("$tests/kafka/produce", '--bootstrap', $self->{address}, '--topic', $topic, @$options);
+	my @command = $self->producer_command($topic, @$options);
 
 	my $pid = open(my $producer, '|-', @command) or die "produce: $!";
 
@@ -177,6 +193,21 @@ sub produce_lines
 	# a signal may come while it waits
 	die "could not produce to $topic: $! $?" unless $!{EINTR};
 	die "could not produce to $topic: $?" if waitpid($pid, 0) == $pid && $? != 0;
+}
+
+# What takes such lines from its standard input.
+sub producer_command
+{
+	my ($self, $topic, @options) = @_;
+
+	return ("$tests/kafka/produce", '--bootstrap', $self->{address}, '--topic', $topic, @options);
+}
+
+sub create_topic
+{
+	my ($self, $topic, $partitions) = @_;
+
+	is_real() ? $self->_topic('create', $topic, $partitions) : $self->tell("topic $topic $partitions");
 }
 
 # Only the mock can do this: a command such as 'down all' or 'error Fetch _TRANSPORT 3', see test/kafka/broker.c.
@@ -190,7 +221,6 @@ sub tell
 }
 
 # Only Apache Kafka can do these.
-sub create_topic { my ($self, $topic, $partitions) = @_; $self->_topic('create', $topic, $partitions); }
 sub add_partitions { my ($self, $topic, $total) = @_; $self->_topic('grow', $topic, $total); }
 sub delete_topic { my ($self, $topic) = @_; $self->_topic('delete', $topic); }
 sub kill9 { my ($self) = @_; $self->_broker('kill'); }
@@ -232,7 +262,7 @@ sub _start_mock
 	my ($self, %topics) = @_;
 	my @topics = map { ('--topic', "$_:$topics{$_}") } sort keys %topics;
 
-	$self->{mock} = open2($self->{from}, $self->{to}, "$tests/kafka/broker", @topics);
+	$self->{mock} = open2($self->{from}, $self->{to}, "$tests/kafka/broker", '--brokers', $self->{brokers}, @topics);
 	$self->{to}->autoflush(1);
 	chomp($self->{address} = readline($self->{from}) // die 'the mock broker did not start');
 }
