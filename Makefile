@@ -9,6 +9,7 @@
 #   make check-kafka    the broker tests against a real Apache Kafka
 #   make check-matrix   make check's suites on PostgreSQL 17 and 18, in chroots
 #   make check-instructions  how many instructions an event costs, against what was recorded
+#   make chaos          random faults under load, for SECONDS (60), from SEED: see docs/reliability.md
 #   make check-faults   faults at every step of a batch, with a build of its own that has debug points
 #   make check-model    random views against a reference, for SECONDS (600), from SEED
 #   make bench          speed and memory beside other systems, with a real Apache Kafka, in a quarter of an hour:
@@ -50,7 +51,7 @@ $(error rename the tests $(hidden) $(twins): pg_regress would take another file 
 endif
 
 # Our own targets install what they need themselves: no PGXS, which may be missing.
-OWN_TARGETS = check check-kafka check-matrix check-model check-faults check-instructions lint demo demo-up demo-down bench bench-quick bench-full
+OWN_TARGETS = check check-kafka check-matrix check-model check-faults check-instructions chaos lint demo demo-up demo-down bench bench-quick bench-full
 
 ifneq ($(filter $(OWN_TARGETS),$(MAKECMDGOALS)),)
 .PHONY: $(OWN_TARGETS)
@@ -62,6 +63,8 @@ check-matrix:
 	@test/run/check-matrix
 check-model:
 	@STREAMX_MODEL="--seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED))" test/run/check model
+chaos:
+	@STREAMX_CHAOS="--seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED)) $(if $(ROUND),--round $(ROUND))" test/run/check chaos
 check-faults:
 	@test/run/check faults
 check-instructions:

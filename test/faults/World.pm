@@ -1,0 +1,407 @@
+# What chaos.pl plays with: a server, a broker, and for each round a topic, two
+# streams, their views, and what was delivered to them.
+package World;
+
+use strict;
+use warnings;
+
+use File::Temp;
+use Ledger;
+use Oracle;
+use POSIX qw(:sys_wait_h);
+use PostgreSQL::Test::Utils;
+use StreamX;
+use Test::More;
+use Time::HiRes qw(time usleep);
+use Views;
+
+# Nothing here takes long; what takes so long hangs.
+use constant PATIENCE => 120;
+
+my $columns = 'part int, seq bigint NOT NULL, item text, at timestamptz, amount int, note int';
+
+sub new
+{
+	my ($class, %option) = @_;
+	my $self = bless { %option, children => {}, faults => 0, checks => 0, differences => [], round => 0 }, $class;
+
+	$self->{broker} = StreamX::Broker->new(-brokers => 3);
+	$self->find_clock;
+	$self->{node} = $self->with_clock(sub { streamx_node('chaos', broker => $self->{broker}, settings => [
+		'streamx.max_restart_backoff = 200ms', 'streamx.discovery_interval = 300ms', 'max_connections = 60', "backtrace_functions = 'AllocSetFree,AllocSetRealloc'" ]) });
+	$self->{node}->safe_psql('postgres', <<'END');
+CREATE TABLE items AS SELECT 'i' || i AS item, i AS price FROM generate_series(0, 4) i;
+CREATE ROLE keeper;
+CREATE SCHEMA elsewhere;
+GRANT CREATE ON SCHEMA public, elsewhere TO keeper;
+GRANT SELECT ON items TO keeper;
+END
+	return $self;
+}
+
+sub node { return $_[0]->{node}; }
+sub broker { return $_[0]->{broker}; }
+sub orders { return $_[0]->{orders}; }
+sub order_views { return @{ $_[0]->{order_views} }; }
+sub row_views { return @{ $_[0]->{row_views} }; }
+
+# ---- the server ----
+
+# After kill -9 the old processes hold the data directory for a moment.
+sub start_again
+{
+	my ($self) = @_;
+
+	$self->with_clock(sub {
+		for (1 .. 600)
+		{
+			return if $self->node->start(fail_ok => 1);
+			usleep(100_000);
+			$self->node->stop('fast', fail_ok => 1);
+		}
+		$self->node->start;
+	});
+}
+
+# A clock that can be set, of the server alone, where libfaketime is there.
+sub find_clock
+{
+	my ($self) = @_;
+	my ($library) = glob('/usr/lib/*/faketime/libfaketimeMT.so.1') or return;
+
+	$self->{clock_library} = $library;
+	$self->{clock_file} = PostgreSQL::Test::Utils::tempdir() . '/clock';
+	$self->set_clock('+0');
+}
+
+# Seconds ahead of the true time.
+sub set_clock
+{
+	my ($self, $ahead) = @_;
+
+	open(my $file, '>', $self->{clock_file}) or die "$self->{clock_file}: $!";
+	print $file "$ahead\n";
+	close $file;
+}
+
+sub with_clock
+{
+	my ($self, $do) = @_;
+
+	local %ENV = %ENV;
+	@ENV{qw(LD_PRELOAD FAKETIME_TIMESTAMP_FILE FAKETIME_DONT_FAKE_MONOTONIC FAKETIME_NO_CACHE)} = ($self->{clock_library}, $self->{clock_file}, 1, 1) if $self->{clock_file};
+	return $do->();
+}
+
+# ---- talking to the server ----
+
+# What a query returns; undef if the server was not there, or did not like it.
+sub ask
+{
+	my ($self, $sql) = @_;
+	# a psql that cannot connect does not read what it is sent, which is an error of ours
+	my ($status, $output) = eval { $self->node->psql('postgres', "SET client_min_messages = error; $sql", on_error_die => 0) };
+
+	return defined $status && $status == 0 ? $output : undef;
+}
+
+# The same, again and again until it is answered.
+sub insist
+{
+	my ($self, $sql) = @_;
+	my $until = time + PATIENCE;
+
+	while (time < $until)
+	{
+		my $answer = $self->ask($sql);
+
+		return $answer if defined $answer;
+		usleep(50_000);
+	}
+	$self->differ("no answer to: $sql");
+	die "the server does not answer\n";
+}
+
+# Run SQL in a session of its own, and do not wait.
+sub spawn
+{
+	my ($self, $sql) = @_;
+	my $file = File::Temp->new;
+
+	print $file "SET client_min_messages = error;\n$sql\n";
+	$file->flush;
+	return $self->spawn_command($file, 'psql', '-XAtq', '-d', $self->node->connstr('postgres'), '-f', $file->filename);
+}
+
+# A process whose end is waited for by reap; file: lives as long.
+sub spawn_command
+{
+	my ($self, $file, @command) = @_;
+	my $pid = fork // die "fork: $!";
+
+	if ($pid == 0)
+	{
+		open(STDOUT, '>>', "$PostgreSQL::Test::Utils::log_path/chaos_sessions.log");
+		open(STDERR, '>&', \*STDOUT);
+		open(STDIN, '<', $file->filename);
+		{ exec @command }
+		POSIX::_exit(127);
+	}
+	$self->{children}{$pid} = $file;
+	return $pid;
+}
+
+# Wait for all that was spawned.  A prepared transaction whose session is gone holds
+# others up: it is ended in one way or the other.
+sub reap
+{
+	my ($self) = @_;
+	my $until = time + PATIENCE;
+
+	while (%{ $self->{children} })
+	{
+		for my $pid (keys %{ $self->{children} })
+		{
+			$self->note_end($pid, $?) if waitpid($pid, WNOHANG) == $pid;
+		}
+		if (time > $until)
+		{
+			$self->differ('sessions hang: ' . ($self->ask('SELECT string_agg(pid || $$ $$ || wait_event || $$ $$ || query, chr(10)) FROM pg_stat_activity') // ''));
+			kill 'KILL', keys %{ $self->{children} };
+		}
+		$self->end_prepared(0.5);
+		usleep(20_000);
+	}
+	$self->end_prepared(0);
+}
+
+sub note_end
+{
+	my ($self, $pid, $status) = @_;
+
+	delete $self->{children}{$pid};
+	return unless $pid == ($self->{producer} // 0);
+	delete $self->{producer};
+	$self->differ('the producer failed') if $status != 0;
+}
+
+# Those that have been there for so many seconds, by our clock.
+sub end_prepared
+{
+	my ($self, $age) = @_;
+	my %since;
+
+	for my $gid (split /\n/, $self->ask('SELECT gid FROM pg_catalog.pg_prepared_xacts') // '')
+	{
+		$since{$gid} = $self->{prepared_since}{$gid} // time;
+		$self->ask(($gid =~ /[02468]$/ ? 'COMMIT' : 'ROLLBACK') . " PREPARED '$gid'") if time - $since{$gid} >= $age;
+	}
+	$self->{prepared_since} = \%since;
+}
+
+# ---- a round ----
+
+sub begin_round
+{
+	my ($self) = @_;
+	my $round = ++$self->{round};
+	my $partitions = 1 + int(rand(5));
+	my $delay = int(rand(15));
+	my $workers = 1 + int(rand(3));
+	my @names = shuffle(Views->names);
+
+	$self->broker->create_topic("orders_$round", $partitions);
+	$self->{orders} = Ledger->new($partitions, pace => 0.1 + rand(0.4));
+	$self->{rows} = Ledger->new(1, is_unordered => 1, pace => 0.1 + rand(0.4));
+	$self->{pending} = {};
+	$self->{topic} = "orders_$round";
+	$self->insist(<<"END");
+DROP TABLE IF EXISTS committed;
+CREATE TABLE committed (seq bigint PRIMARY KEY);
+CREATE FOREIGN TABLE orders ($columns) SERVER kafka OPTIONS (topic 'orders_$round', event_time 'at', watermark_delay '$delay s', workers '$workers');
+CREATE FOREIGN TABLE rows ($columns) SERVER streamx OPTIONS (event_time 'at', watermark_delay '$delay s', retain 'on', on_error 'dead_letter');
+GRANT SELECT ON orders, rows TO keeper;
+END
+	$self->{spare} = [ @names[ 8 .. $#names ] ];
+	$self->{order_views} = [ map { Views->new($_, "o_$_", 'orders') } @names[ 0 .. 7 ] ];
+	$self->{row_views} = [ map { Views->new($_, "r_$_", 'rows') } grep { $_ ne 'notes' } (shuffle(Views->names))[ 0 .. 5 ] ];
+	$self->insist(join(";\n", map { 'SET ROLE ' . ($_->{join} ? 'keeper' : 'NONE'), $_->sql } $self->order_views, $self->row_views));
+	return sprintf('%d partitions, %d workers, watermark %d s behind; %s; rows: %s', $partitions, $workers, $delay,
+		join(' ', map { $_->{name} } $self->order_views), join(' ', map { $_->{name} } $self->row_views));
+}
+
+sub end_round
+{
+	my ($self) = @_;
+
+	$self->insist('DROP FOREIGN TABLE orders, rows CASCADE');
+	my $left = $self->insist(q{SELECT (SELECT count(*) FROM streamx.views) + (SELECT count(*) FROM streamx.readers) + (SELECT count(*) FROM pg_catalog.pg_class WHERE relname ~ '^v\d+_')
+		+ (SELECT count(*) FROM streamx_internal.late_row) + (SELECT count(*) FROM streamx_internal.dead_letter)});
+	$self->differ("$left things are left after DROP") if $left != 0;
+	$self->{checks}++;
+}
+
+sub shuffle
+{
+	my @list = @_;
+
+	for my $i (reverse 1 .. $#list)
+	{
+		my $j = int(rand($i + 1));
+
+		@list[ $i, $j ] = @list[ $j, $i ];
+	}
+	return @list;
+}
+
+# ---- delivering ----
+
+# Records to the topic, delivered when it returns; all bad ones if it is to be so.
+sub deliver
+{
+	my ($self, $n, $fate) = @_;
+
+	$self->broker->produce_lines($self->{topic}, ['--compression', 'lz4'], $self->orders->lines($n, $fate));
+}
+
+# The same, but at a rate and in the background.
+sub deliver_slowly
+{
+	my ($self, $n, $rate) = @_;
+	my $file = File::Temp->new;
+
+	print $file map { "$_\n" } $self->orders->lines($n);
+	$file->flush;
+	$self->{producer} = $self->spawn_command($file, $self->broker->producer_command($self->{topic}, '--rate', $rate));
+}
+
+# What is under way arrives before the broker is made to misbehave: a producer that has to send
+# again may send twice, as one to any Kafka may.
+sub let_producer_end
+{
+	my ($self) = @_;
+	my $pid = $self->{producer} // return;
+
+	waitpid($pid, 0);
+	$self->note_end($pid, $?);
+}
+
+# Sessions that insert, each with transactions that end in all ways, and note what they insert.
+sub let_insert
+{
+	my ($self, $sessions, $transactions) = @_;
+
+	$self->spawn(join("\n", map { $self->transaction } 1 .. $transactions)) for 1 .. $sessions;
+}
+
+# One transaction: with savepoints that are released or rolled back, prepared or not, committed or not.
+sub transaction
+{
+	my ($self) = @_;
+	my $rows = $self->{rows};
+	my $level = rand() < 0.2 ? (' ISOLATION LEVEL REPEATABLE READ', ' ISOLATION LEVEL SERIALIZABLE')[ rand 2 ] : '';
+	my @lines = ("BEGIN$level;");
+	my $die = rand;
+	my $number = $rows->{seq} + 1;
+
+	for my $part (1 .. 1 + int(rand(4)))
+	{
+		my $is_nested = rand() < 0.4;
+
+		push @lines, "SAVEPOINT s$part;" if $is_nested;
+		push @lines, $self->insertion(1 + int(rand(25)));
+		push @lines, "SELECT count(*) FROM $_;" for map { rand() < 0.15 ? $_->label : () } $self->row_views;
+		push @lines, (rand() < 0.5 ? 'ROLLBACK TO' : 'RELEASE') . " s$part;" if $is_nested;
+	}
+	return @lines, "PREPARE TRANSACTION 't$number';", ($die < 0.05 ? () : ($die < 0.1 ? 'ROLLBACK' : 'COMMIT') . " PREPARED 't$number';") if $die < 0.15;
+	return @lines, $die < 0.3 ? 'ROLLBACK;' : 'COMMIT;';
+}
+
+sub insertion
+{
+	my ($self, $n) = @_;
+	my @made;
+
+	for (1 .. $n)
+	{
+		my $record = $self->{rows}->make;
+
+		$record->{part} = 0;
+		# one that the stream refuses fails the statement
+		$record->{fate} = 'good' if $record->{fate} eq 'note' || rand() < 0.9;
+		$self->{pending}{ $record->{seq} } = $record;
+		push @made, $record;
+	}
+	return 'INSERT INTO rows VALUES ' . join(', ', map { $self->{rows}->values($_) } @made) . ';',
+		'INSERT INTO committed SELECT unnest(ARRAY[' . join(', ', map { $_->{seq} } @made) . ']);';
+}
+
+# What was committed is what there is; all else never was.
+sub settle_rows
+{
+	my ($self) = @_;
+	my $pending = $self->{pending};
+	my %is_committed = map { $_ => 1 } split /\n/, $self->insist('SELECT seq FROM committed');
+
+	push @{ $self->{rows}->records(0) }, map { $pending->{$_} } grep { $is_committed{$_} } sort { $a <=> $b } keys %$pending;
+	$self->{pending} = {};
+}
+
+# ---- checking ----
+
+sub differ
+{
+	my ($self, @what) = @_;
+
+	push @{ $self->{differences} }, @what;
+	note("DIFFERENCE: $_") for @what;
+}
+
+# Wait until all is read; false if it does not come to that.
+sub progress
+{
+	my ($self) = @_;
+	my $until = time + PATIENCE;
+	my $goal = $self->orders->delivered;
+
+	$self->reap;
+	while (time < $until)
+	{
+		my $behind = $self->ask(<<"END") // '';
+SELECT count(*) FROM streamx.view_streams v
+WHERE stream = 'orders'::regclass AND $goal > (SELECT coalesce(sum(next_offset), 0) FROM streamx.progress p WHERE p.reader = v.reader)
+END
+
+		return 1 if $behind eq '0';
+		usleep(20_000);
+	}
+	$self->differ('no progress: ' . ($self->ask(q{SELECT string_agg(t::text, chr(10)) FROM (SELECT w::text FROM streamx.stat_workers w UNION ALL SELECT v::text FROM streamx.stat_views v
+		UNION ALL SELECT p::text FROM streamx.progress p) t}) // 'no server'));
+	return 0;
+}
+
+sub check
+{
+	my ($self) = @_;
+
+	$self->settle_rows;
+	for my $pair ([ $self->{orders}, $self->order_views ], [ $self->{rows}, $self->row_views ])
+	{
+		my ($checks, @differences) = $self->compare(@$pair);
+
+		$self->{checks} += $checks;
+		$self->differ(@differences);
+	}
+}
+
+sub compare
+{
+	my ($self, $ledger, @views) = @_;
+	my @result;
+	my $until = time + PATIENCE;
+
+	do { @result = Oracle::check($self->node, $ledger, @views); } until @result || time > $until;
+	return @result ? @result : (0, 'the server does not let itself be checked');
+}
+
+1;
