@@ -203,7 +203,11 @@ CREATE INDEX ON streamx_internal.late_row (view, "partition", "offset");
 -- Each reader of a stream refuses a bad message for itself; users see it once.
 CREATE VIEW streamx.dead_letters WITH (security_barrier) AS
     SELECT stream, view, topic, "partition", "offset", message_timestamp, key, payload, "row",
-           sqlstate, message, recorded_at
+           sqlstate,
+           -- what a view says may come from tables that it joins
+           CASE WHEN view IS NULL OR pg_catalog.has_table_privilege(view, 'SELECT')
+                THEN message END AS message,
+           recorded_at
     FROM streamx_internal.dead_letter d
     WHERE pg_catalog.has_table_privilege(stream, 'SELECT')
       AND NOT EXISTS (SELECT FROM streamx.views v WHERE v.view OPERATOR(pg_catalog.=) d.view
@@ -216,6 +220,7 @@ CREATE VIEW streamx.dead_letters WITH (security_barrier) AS
                         AND e.view IS NOT DISTINCT FROM d.view
                         AND e.id OPERATOR(pg_catalog.<) d.id);
 COMMENT ON VIEW streamx.dead_letters IS 'messages and rows that were refused with an error, of the streams you may SELECT';
+COMMENT ON COLUMN streamx.dead_letters.message IS 'why; NULL where a view refused it that you may not SELECT';
 GRANT SELECT ON streamx.dead_letters TO PUBLIC;
 
 CREATE VIEW streamx.late_rows WITH (security_barrier) AS

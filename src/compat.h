@@ -194,8 +194,11 @@
 #include "varatt.h"
 #define sx_function_aclcheck(function, role)                                                       \
 	object_aclcheck(ProcedureRelationId, function, role, ACL_EXECUTE)
+#define sx_server_aclcheck(server, role)                                                           \
+	object_aclcheck(ForeignServerRelationId, server, role, ACL_USAGE)
 #else
 #define sx_function_aclcheck(function, role) pg_proc_aclcheck(function, role, ACL_EXECUTE)
+#define sx_server_aclcheck(server, role) pg_foreign_server_aclcheck(server, role, ACL_USAGE)
 #endif
 
 /* Since 16 an update says which indexes it needs entries in: none, all or summarising ones. */

@@ -30,9 +30,11 @@ open_source(const SxStream *stream, Oid userid, SxSourceOptions *options, bool i
 	ForeignServer *server = GetForeignServer(stream->server_oid);
 	const char **names;
 	const char **values;
-	int count = sx_option_kafka_properties(
-		server->options, mapping_options(userid, stream->server_oid), &names, &values);
+	int count;
 
+	sx_stream_check_usage(stream);
+	count = sx_option_kafka_properties(server->options, mapping_options(userid, stream->server_oid),
+									   &names, &values);
 	if (is_bounded)
 	{
 		names = repalloc(names, sizeof(char *) * (count + 1));

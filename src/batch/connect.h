@@ -12,8 +12,8 @@
 
 /*
  * Open the source of a Kafka stream with the properties of its server and of
- * the role's user mapping (PUBLIC's, or none).  See sx_source_open for context
- * and errors.
+ * the role's user mapping (PUBLIC's, or none), if the stream's owner has USAGE on
+ * the server.  See sx_source_open for context and errors.
  */
 extern SxSource *sx_connect(const SxStream *stream, Oid userid, size_t queue_bytes,
 							const char *client_id, MemoryContext context);

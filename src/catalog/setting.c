@@ -21,6 +21,7 @@ int sx_batch_linger_ms = 10;
 int sx_batch_memory_kb = 256 * 1024;
 int sx_max_restart_backoff_ms = 60 * 1000;
 int sx_discovery_interval_ms = 10 * 1000;
+int sx_max_batch_time_ms = 60 * 1000;
 
 static const struct
 {
@@ -44,6 +45,9 @@ static const struct
 	 256 * 1024, 16 * 1024, MAX_KILOBYTES, GUC_UNIT_KB},
 	{"streamx.max_restart_backoff", "Longest pause before a failed micro-batch is tried again.",
 	 &sx_max_restart_backoff_ms, 60 * 1000, 10, 3600 * 1000, GUC_UNIT_MS},
+	{"streamx.max_batch_time",
+	 "Longest time that a worker spends on one view's share of a micro-batch.",
+	 &sx_max_batch_time_ms, 60 * 1000, 0, INT_MAX, GUC_UNIT_MS},
 	{"streamx.discovery_interval", "Time between two looks for new partitions of a topic.",
 	 &sx_discovery_interval_ms, 10 * 1000, 10, 30 * 1000, GUC_UNIT_MS},
 };

@@ -16,6 +16,7 @@ extern int sx_batch_interval_ms;	  /* behind: commit at least so often */
 extern int sx_batch_linger_ms;		  /* caught up: commit at most so often */
 extern int sx_batch_memory_kb;		  /* of one worker: queue, messages and rows */
 extern int sx_max_restart_backoff_ms; /* longest pause after repeated failures */
+extern int sx_max_batch_time_ms;	  /* of one view's share of a micro-batch; 0: no limit */
 extern int sx_discovery_interval_ms;  /* between two looks for new partitions */
 
 /* Make them known to the server; from _PG_init. */

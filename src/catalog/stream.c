@@ -15,6 +15,7 @@
 #include "catalog/pg_foreign_table.h"
 #include "catalog/pg_type.h"
 #include "foreign/foreign.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -126,6 +127,16 @@ sx_stream_check(Oid relid)
 	for (i = 0; i < stream->ncolumns; i++)
 		if (!stream->columns[i].is_dropped)
 			check_column(stream, &stream->columns[i]);
+}
+
+void
+sx_stream_check_usage(const SxStream *stream)
+{
+	if (sx_server_aclcheck(stream->server_oid, stream->owner) != ACLCHECK_OK)
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						errmsg("permission denied for foreign server %s",
+							   GetForeignServer(stream->server_oid)->servername),
+						errdetail("The owner of stream \"%s\" needs USAGE on it.", stream->name)));
 }
 
 static void

@@ -69,4 +69,10 @@ extern SxStream *sx_stream_open(Oid relid);
  */
 extern void sx_stream_check(Oid relid);
 
+/*
+ * An error unless the stream's owner has USAGE on its server, now.  PostgreSQL asks
+ * only when a foreign table is made; we ask whenever rows are to be taken.
+ */
+extern void sx_stream_check_usage(const SxStream *stream);
+
 #endif

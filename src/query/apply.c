@@ -37,6 +37,7 @@
 #include "query/session.h"
 #include "query/sql.h"
 #include "query/subtransaction.h"
+#include "query/time_limit.h"
 #include "query/view.h"
 #include "window/watermark.h"
 
@@ -55,6 +56,7 @@ typedef struct Share
 	const SxKept *kept; /* of a family's first: the groups of the rows on time, or NULL */
 
 	/* of a careful run: */
+	SxCare care;
 	SxTimeliness timeliness; /* of the rows at hand */
 	bool is_probe;			 /* rows are only tried; the good ones are: */
 	SxRows good;
@@ -67,13 +69,12 @@ static void
 refuse_columns(const SxView *view, SxReader *reader, SxBatch *batch, SxApplyCounts *counts);
 static void
 apply_families(SxReader *reader, SxBatch *batch, const SxPrepared *prepared, SxApplyCounts *counts);
-static void apply_one_by_one(SxReader *reader, SxBatch *batch, SxApplyCounts *counts);
+static void apply_one_by_one(SxReader *reader, SxBatch *batch, SxCare care, SxApplyCounts *counts);
 static void count_view(Oid view, SxApplyCounts *own, SxApplyCounts *counts);
 static void apply_family(List *views, SxReader *reader, SxBatch *batch, const SxPrepared *prepared,
 						 SxApplyCounts *counts);
 static void select_rows(List *family);
-static bool apply_carefully(Oid view, SxReader *reader, SxBatch *batch, bool is_alone,
-							SxApplyCounts *counts, Oid *paused_view);
+static bool apply_carefully(Share *share, bool is_alone, Oid *paused_view);
 static void run_rows(List *family, SxTimeliness timeliness, const SxRows *rows);
 static void run_partly_late(List *family, const SxPartlyLate *partly_late);
 static void note_rows(Share *share, SxTimeliness timeliness, const SxRows *rows);
@@ -113,12 +114,12 @@ sx_apply_lock(SxReader *reader)
 }
 
 void
-sx_apply(SxReader *reader, SxBatch *batch, bool is_careful, SxApplyCounts *counts)
+sx_apply(SxReader *reader, SxBatch *batch, SxCare care, SxApplyCounts *counts)
 {
 	counts->seen.rows += batch->nrows;
 	refuse_rows(reader, batch, counts);
-	if (is_careful)
-		apply_one_by_one(reader, batch, counts);
+	if (care != SX_CARE_NONE)
+		apply_one_by_one(reader, batch, care, counts);
 	else
 		apply_families(reader, batch, NULL, counts);
 	SX_DEBUG_POINT("after-merge");
@@ -159,7 +160,7 @@ apply_families(SxReader *reader, SxBatch *batch, const SxPrepared *prepared, SxA
 }
 
 static void
-apply_one_by_one(SxReader *reader, SxBatch *batch, SxApplyCounts *counts)
+apply_one_by_one(SxReader *reader, SxBatch *batch, SxCare care, SxApplyCounts *counts)
 {
 	List *staying = NIL;
 	ListCell *lc;
@@ -169,13 +170,20 @@ apply_one_by_one(SxReader *reader, SxBatch *batch, SxApplyCounts *counts)
 		Oid view = lfirst_oid(lc);
 		bool is_alone = staying == NIL && lnext(reader->views, lc) == NULL;
 		SxApplyCounts own = {0};
+		Share share = {.view = sx_view_load(view),
+					   .reader = reader,
+					   .batch = batch,
+					   .counts = &own,
+					   .care = care};
 
 		CHECK_FOR_INTERRUPTS();
-		if (!apply_carefully(view, reader, batch, is_alone, &own, &counts->paused_view))
+		sx_time_limit_restart(view);
+		if (!apply_carefully(&share, is_alone, &counts->paused_view))
 			continue;
 		staying = lappend_oid(staying, view);
 		count_view(view, &own, counts);
 	}
+	sx_time_limit_restart(InvalidOid);
 	reader->views = staying;
 }
 
@@ -555,10 +563,15 @@ try_rows(Share *share, const SxRows *rows)
 	return error;
 }
 
-/* Errors that say nothing about the view or the data: the whole batch is to be repeated. */
+/*
+ * Errors that say nothing about the view or the data, so that the whole batch is to be
+ * repeated; unless that was done, and done: any function can raise them.
+ */
 static bool
-is_passing_error(int sqlstate)
+is_passing_error(const Share *share, int sqlstate)
 {
+	if (share->care == SX_CARE_VIEWS)
+		return false;
 	return sqlstate == ERRCODE_QUERY_CANCELED || sqlstate == ERRCODE_ADMIN_SHUTDOWN ||
 		   sqlstate == ERRCODE_OUT_OF_MEMORY || sqlstate == ERRCODE_LOCK_NOT_AVAILABLE ||
 		   sqlstate == ERRCODE_T_R_SERIALIZATION_FAILURE ||
@@ -618,7 +631,7 @@ bisect(Share *share, const SxRows *rows)
 		share->good.count += rows->count;
 		return NULL;
 	}
-	if (is_passing_error(error->sqlerrcode))
+	if (is_passing_error(share, error->sqlerrcode))
 		ReThrowError(error);
 	if (!is_data_error(error->sqlerrcode))
 		return error;
@@ -708,16 +721,15 @@ try_share(Share *share)
  * error, *paused_view is set for the caller to pause it when all is undone.
  */
 static bool
-apply_carefully(Oid relid, SxReader *reader, SxBatch *batch, bool is_alone, SxApplyCounts *counts,
-				Oid *paused_view)
+apply_carefully(Share *share, bool is_alone, Oid *paused_view)
 {
-	Share share = {.view = sx_view_load(relid), .reader = reader, .batch = batch, .counts = counts};
-	ErrorData *error = try_share(&share);
+	Oid relid = share->view->relid;
+	ErrorData *error = try_share(share);
 
 	if (error == NULL)
 		return true;
 	/* INSERT has no reader that could retry */
-	if (is_passing_error(error->sqlerrcode) || !batch->stream->is_kafka)
+	if (is_passing_error(share, error->sqlerrcode) || !share->batch->stream->is_kafka)
 		ReThrowError(error);
 	if (is_alone)
 	{
@@ -726,11 +738,13 @@ apply_carefully(Oid relid, SxReader *reader, SxBatch *batch, bool is_alone, SxAp
 		ReThrowError(error);
 	}
 
+	sx_time_limit_name(error);
+	sx_time_limit_restart(InvalidOid);
 	sx_activity_failed(SX_ACTIVITY_VIEW, relid, relid, error);
 	sx_attach_leave(relid, is_data_error(error->sqlerrcode));
 	ereport(WARNING,
 			(errcode(error->sqlerrcode),
-			 errmsg("continuous view \"%s\" goes on alone: %s", share.view->name, error->message),
+			 errmsg("continuous view \"%s\" goes on alone: %s", share->view->name, error->message),
 			 error->detail ? errdetail_internal("%s", error->detail) : 0,
 			 is_data_error(error->sqlerrcode) ? errhint("It is paused; see streamx.resume.")
 											  : errhint("It retries by itself.")));

@@ -12,12 +12,21 @@
 #include "catalog/reader.h"
 #include "query/prepare.h"
 
+/* What becomes of errors. */
+typedef enum SxCare
+{
+	SX_CARE_NONE, /* thrown: abort and repeat with more care */
+	SX_CARE_ROWS, /* each view by itself; a data error is its row's */
+	SX_CARE_VIEWS /* the same; and one that may pass (a lock, memory, a cancellation) is its view's */
+} SxCare;
+
 typedef struct SxApplyCounts
 {
 	SxActivityCounts seen; /* rows: of the batch; the others: of all views together */
 	int64 groups;		   /* merged into states, all views together */
 	int64 inputs;		   /* written to tables of inputs, likewise */
 	Oid paused_view;	   /* after an error of a careful run: it is to be paused */
+	bool is_under_way;	   /* all was locked: an error is of the batch or its views */
 } SxApplyCounts;
 
 /* The columns of the stream that the reader's views need (union), palloc'd. */
@@ -42,12 +51,11 @@ extern void sx_apply_first_rows(Oid view);
  * sets next_offset and at_end beforehand, and calls sx_progress_save after).
  *
  * The caller is in a transaction, holds the stream's lock and has an active
- * snapshot taken under it.  With is_careful, each view runs in a
- * subtransaction and data errors are bisected to their row, which on_error
- * treats; a view that fails otherwise leaves with a reader of its own.
- * Without, the first error is thrown: abort and repeat carefully.
+ * snapshot taken under it.  With care, each view runs in a subtransaction and
+ * data errors are bisected to their row, which on_error treats; a view that
+ * fails otherwise leaves with a reader of its own.
  */
-extern void sx_apply(SxReader *reader, SxBatch *batch, bool is_careful, SxApplyCounts *counts);
+extern void sx_apply(SxReader *reader, SxBatch *batch, SxCare care, SxApplyCounts *counts);
 
 /* The same, not careful, with what was prepared of the batch without the lock. */
 extern void sx_apply_prepared(SxReader *reader, SxBatch *batch, const SxPrepared *prepared,

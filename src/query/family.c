@@ -83,15 +83,19 @@ sx_family_of(const SxView *view, const Query *delta)
 List *
 sx_family_take(List **views, const SxBatch *batch)
 {
-	uint64 family = sx_view_load(linitial_oid(*views))->family;
+	const SxView *first = sx_view_load(linitial_oid(*views));
+	uint64 family = first->family;
+	Oid owner = first->owner;
 	List *taken = NIL;
 	ListCell *lc;
 
 	foreach (lc, *views)
 	{
-		/* a column's error makes rows differ by view */
+		const SxView *view = sx_view_load(lfirst_oid(lc));
+
+		/* a column's error makes rows differ by view; a hash can be forged, an owner cannot */
 		if (taken != NIL && (batch->nerrors > 0 || list_length(taken) == SX_FAMILY_MAX ||
-							 sx_view_load(lfirst_oid(lc))->family != family))
+							 view->family != family || view->owner != owner))
 			continue;
 		taken = lappend_oid(taken, lfirst_oid(lc));
 		*views = foreach_delete_current (*views, lc);

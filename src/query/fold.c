@@ -36,6 +36,7 @@
 #include "query/sql.h"
 #include "query/state.h"
 #include "query/subtransaction.h"
+#include "query/time_limit.h"
 
 /* So many rows may fail in a step. */
 #define MAX_FAILURES 16
@@ -70,6 +71,7 @@ static bool take_row(SxPassStep *step, TupleTableSlot *row, void *context);
 static void fold_row(Attempt *attempt);
 static TupleTableSlot *compute(const SxView *view, const SxStateRow *row);
 static bool is_ours(const Attempt *attempt, int sqlstate);
+static void give_up_view(const SxView *view);
 static void give_up_row(const Attempt *attempt, const ErrorData *error);
 static bool load_pass(Oid view, SxPass *pass);
 static void save_pass(Oid view, const SxPass *pass);
@@ -162,6 +164,11 @@ fold_some(Attempt *attempt)
 
 		if (error == NULL)
 			break;
+		if (sx_time_limit_is_over())
+		{
+			give_up_view(attempt->view);
+			break;
+		}
 		if (!is_ours(attempt, error->sqlerrcode))
 			ReThrowError(error);
 		*attempt->pass = before;
@@ -301,6 +308,25 @@ give_up_row(const Attempt *attempt, const ErrorData *error)
 	sx_state_fold(state, NULL, NULL);
 	sx_state_close(state);
 	sx_run_end(&saved);
+}
+
+/* Other views wait while this one takes so long: it keeps its inputs from now on. */
+static void
+give_up_view(const SxView *view)
+{
+	static const Oid types[] = {REGCLASSOID};
+	Datum values[] = {ObjectIdGetDatum(view->relid)};
+	SxSpi spi;
+
+	sx_time_limit_restart(InvalidOid);
+	sx_spi_begin(&spi);
+	sx_spi_execute("DELETE FROM streamx_internal.folding WHERE view = $1", 1, types, values, NULL,
+				   false);
+	sx_spi_end(&spi);
+	ereport(WARNING,
+			(errcode(ERRCODE_QUERY_CANCELED),
+			 errmsg("inputs of continuous view \"%s\" are no longer folded", view->name),
+			 errdetail("To compute its aggregates took longer than streamx.max_batch_time.")));
 }
 
 /* ---- the table of foldings ---- */

@@ -15,6 +15,7 @@
 #include "catalog/debug_point.h"
 #include "catalog/reader.h"
 #include "catalog/spi.h"
+#include "catalog/stream.h"
 #include "query/apply.h"
 #include "query/attach.h"
 #include "query/ready.h"
@@ -38,6 +39,7 @@ apply_batch(SxBatch *batch)
 	sx_lock_stream(stream->relid);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	check_running(stream);
+	sx_stream_check_usage(stream);
 	reader = sx_reader_load(sx_attach_insert_reader(stream->relid));
 	check_position(reader);
 	PopActiveSnapshot();
@@ -55,7 +57,8 @@ apply_batch(SxBatch *batch)
 		sx_log_append(stream, batch);
 	SX_DEBUG_POINT("insert-after-log");
 	/* with on_error 'stop', the default, a row that a view cannot take is the inserter's error */
-	sx_apply(reader, batch, stream->on_error != SX_ON_ERROR_STOP, &counts);
+	sx_apply(reader, batch, stream->on_error != SX_ON_ERROR_STOP ? SX_CARE_ROWS : SX_CARE_NONE,
+			 &counts);
 	SX_DEBUG_POINT("insert-before-progress");
 	sx_progress_save(reader);
 	sx_activity_count(SX_ACTIVITY_READER, reader->id, stream->relid, &counts.seen);

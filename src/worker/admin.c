@@ -216,7 +216,7 @@ step_reader(int32 reader, int max_rows)
 					(errcode(ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION),
 					 errmsg("could not read Kafka topic \"%s\" in time", consumer->reader->topic)));
 	}
-	(void) sx_worker_run_batch(consumer, true, NULL, &counts);
+	(void) sx_worker_run_batch(consumer, SX_CARE_ROWS, NULL, &counts);
 	sx_consumer_commit(consumer);
 	sx_consumer_close(consumer);
 	return counts.seen.rows;

@@ -17,10 +17,8 @@
 #include "access/htup_details.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
-#include "foreign/foreign.h"
 #include "miscadmin.h"
 #include "portability/instr_time.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -138,19 +136,10 @@ connect_source(SxConsumer *consumer)
 	const SxStream *stream = consumer->stream;
 	char *client_id =
 		psprintf("streamx-%u-%u-%d", MyDatabaseId, stream->relid, consumer->reader->id);
-	Datum may_use;
 
 	watch_connections();
 	consumer->connection_changes = connection_changes;
 	consumer->owner = sx_stream_owner(stream->relid);
-	may_use =
-		DirectFunctionCall3(has_server_privilege_id_id, ObjectIdGetDatum(consumer->owner),
-							ObjectIdGetDatum(stream->server_oid), CStringGetTextDatum("USAGE"));
-	if (!DatumGetBool(may_use))
-		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-						errmsg("permission denied for foreign server %s",
-							   GetForeignServer(stream->server_oid)->servername),
-						errdetail("The owner of stream \"%s\" needs USAGE on it.", stream->name)));
 	consumer->source =
 		sx_connect(stream, consumer->owner, consumer->queue_bytes, client_id, consumer->context);
 }

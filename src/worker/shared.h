@@ -65,6 +65,8 @@ typedef struct SxWorkerSlot
 	volatile bool is_in_batch;	   /* between a batch's begin and the update of what follows */
 	XLogRecPtr commit_lsn;		   /* end of the last batch's commit record */
 	SxActivityError error;
+	volatile bool is_stuck;	 /* the process ended because its work did not: see time_limit.c */
+	volatile Oid stuck_view; /* whose work that was, or InvalidOid */
 } SxWorkerSlot;
 
 /* A database whose workers must not run for now, because holder is busy with it. */

@@ -29,6 +29,7 @@
 #include "catalog/setting.h"
 #include "query/attach.h"
 #include "query/retention.h"
+#include "query/time_limit.h"
 #include "worker/launcher.h"
 #include "worker/part.h"
 #include "worker/silence.h"
@@ -39,6 +40,8 @@
 #define FULL_BATCH_ROWS_PER_GROUP 64
 #define DISCOVER_TIMEOUT_MS 2000
 #define GIVE_WAY_US 20000	   /* after a lock could not be had */
+#define PATIENCE 10			   /* setbacks in a row, such as a lock waited for in vain */
+#define GRAVE_SETBACK 3		   /* how many of them one of another kind makes */
 #define FIRST_BACKOFF_MS 1000  /* after a failure; doubles */
 #define NEWS_INTERVAL_US 50000 /* between batches without rows */
 #define REPORT_INTERVAL_US 50000
@@ -176,23 +179,59 @@ pause_view(SxTask *task, void *argument)
 	sx_launcher_wakeup();
 }
 
-static void
-handle_batch_error(SxTask *task, ErrorData *error, Oid paused_view)
+/* How the task runs its next batch. */
+static SxCare
+care_of(const SxTask *task)
 {
-	bool may_be_data = ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_INSUFFICIENT_RESOURCES &&
-					   error->sqlerrcode != ERRCODE_QUERY_CANCELED;
+	if (task->setbacks >= PATIENCE)
+		return SX_CARE_VIEWS;
+	return task->is_careful ? SX_CARE_ROWS : SX_CARE_NONE;
+}
 
-	if (may_pass(task, error))
+void
+sx_task_lose_patience(SxTask *task)
+{
+	task->setbacks = PATIENCE;
+}
+
+/* A smaller batch may do. */
+static void
+take_fewer(SxTask *task)
+{
+	task->row_limit = Max(task->consumer->nmessages / 2, 1);
+	task->is_careful = false;
+	sx_consumer_drop(task->consumer);
+}
+
+/*
+ * What may pass by itself is waited for, but not for ever: a view's functions can raise
+ * any error, again and again, and others wait for the batch.  So after a while the
+ * batch is repeated with each such error taken for its view's own (SX_CARE_VIEWS).
+ */
+static void
+handle_batch_error(SxTask *task, ErrorData *error, const SxApplyCounts *counts)
+{
+	Oid paused_view = counts->paused_view;
+	SxCare care = care_of(task);
+	bool is_passing = sx_task_is_passing(error->sqlerrcode);
+	bool is_slow = sx_time_limit_is_over() && error->sqlerrcode == ERRCODE_QUERY_CANCELED;
+	bool is_nobodys = ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_INSUFFICIENT_RESOURCES ||
+					  error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
+					  error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN || is_passing;
+	bool has_many = task->consumer->nmessages > 1;
+
+	sx_time_limit_name(error);
+	if (counts->is_under_way && is_nobodys)
+		task->setbacks += is_slow ? PATIENCE : is_passing ? 1 : GRAVE_SETBACK;
+	if (!(is_passing && care == SX_CARE_VIEWS) && may_pass(task, error))
 	{
 		give_way(task, error);
 		return;
 	}
-	if (error->sqlerrcode == ERRCODE_OUT_OF_MEMORY && task->consumer->nmessages > 1)
-	{
-		task->row_limit = task->consumer->nmessages / 2;
-		sx_consumer_drop(task->consumer);
-	}
-	else if (may_be_data && !task->is_careful)
+	if (has_many && ((error->sqlerrcode == ERRCODE_OUT_OF_MEMORY && care != SX_CARE_VIEWS) ||
+					 (is_slow && care == SX_CARE_VIEWS)))
+		take_fewer(task);
+	else if (care == SX_CARE_NONE && (!is_nobodys || task->setbacks >= PATIENCE))
 	{
 		/* at once, the same messages */
 		ereport(DEBUG1,
@@ -408,7 +447,7 @@ run_batch(SxTask *task, void *argument)
 	BatchRun *run = argument;
 
 	run->is_done =
-		sx_worker_run_batch(task->consumer, task->is_careful, sx_worker_is_stale, &run->counts);
+		sx_worker_run_batch(task->consumer, care_of(task), sx_worker_is_stale, &run->counts);
 	if (run->is_done)
 		sx_activity_count(SX_ACTIVITY_READER, task->reader, sx_worker_slot->stream,
 						  &run->counts.seen);
@@ -418,7 +457,7 @@ run_batch(SxTask *task, void *argument)
 static void
 prepare_batch(SxTask *task, void *argument)
 {
-	sx_worker_prepare_batch(task->consumer);
+	sx_worker_prepare_batch(task->consumer, &((BatchRun *) argument)->counts);
 }
 
 /* A number that moves when anything does that the monitoring views show of partitions. */
@@ -491,10 +530,12 @@ commit_batch(SxTask *task)
 
 	pgstat_report_activity(STATE_RUNNING, task->consumer->stream->name);
 	sx_worker_slot->is_in_batch = true;
-	if (sx_worker_has_siblings() && !task->is_careful && task->consumer->nmessages > 0)
-		error = sx_task_transaction(task, prepare_batch, NULL);
+	sx_time_limit_start();
+	if (sx_worker_has_siblings() && care_of(task) == SX_CARE_NONE && task->consumer->nmessages > 0)
+		error = sx_task_transaction(task, prepare_batch, &run);
 	if (error == NULL)
 		error = sx_task_transaction(task, run_batch, &run);
+	sx_time_limit_stop();
 	if (error != NULL || !run.is_done)
 	{
 		sx_worker_slot->is_in_batch = false;
@@ -503,17 +544,21 @@ commit_batch(SxTask *task)
 	pgstat_report_activity(STATE_IDLE, NULL);
 	if (error != NULL)
 	{
-		handle_batch_error(task, error, run.counts.paused_view);
+		handle_batch_error(task, error, &run.counts);
 		return;
 	}
 	if (!run.is_done)
 		return;
 	SX_DEBUG_POINT("after-commit");
+	if (task->consumer->nmessages > 0)
+		task->setbacks = 0;
 	sx_consumer_commit(task->consumer);
+	task->row_limit *= 2;
+	if (task->row_limit > sx_batch_rows || sx_consumer_is_at_end(task->consumer))
+		task->row_limit = 0;
 	task->is_careful = false;
 	task->was_stale = false;
 	task->failures = 0;
-	task->row_limit = task->row_limit > sx_batch_rows / 2 ? 0 : task->row_limit * 2;
 	task->groups = run.counts.groups + run.counts.inputs;
 	task->committed_us = sx_now_us();
 	if (task->has_retention)
@@ -626,8 +671,11 @@ static void
 delete_some(SxTask *task)
 {
 	int64 wait_us = RETENTION_INTERVAL_US;
-	ErrorData *error = sx_task_transaction(task, run_retention, &wait_us);
+	ErrorData *error;
 
+	sx_time_limit_start();
+	error = sx_task_transaction(task, run_retention, &wait_us);
+	sx_time_limit_stop();
 	if (error != NULL && !may_pass(task, error))
 	{
 		wait_us = RETENTION_RETRY_US;

@@ -27,6 +27,7 @@ typedef struct SxTask
 	bool was_connected; /* to a broker, when last looked at */
 	int failures;		/* in a row */
 	bool was_stale;		/* the catalog had changed when something failed, and was read again */
+	int setbacks;		/* batches in a row that failed for what may pass by itself */
 	int row_limit;		/* less than batch_rows after running out of memory; 0: none */
 	int64 groups;		/* that the last batch wrote, inputs of aggregates included */
 	int64 retry_at_us;
@@ -52,6 +53,8 @@ extern void sx_task_close(SxTask *task);
 
 /* Whether an error says that somebody else was first, so that trying again will do. */
 extern bool sx_task_is_passing(int sqlstate);
+/* The next batch runs each view by itself, and whatever error one has is its own. */
+extern void sx_task_lose_patience(SxTask *task);
 
 /* Do something in a transaction of its own; the error if there was one, in the current memory context. */
 typedef void (*SxTaskAction)(SxTask *task, void *argument);

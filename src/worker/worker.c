@@ -37,6 +37,9 @@
 #include "catalog/debug_point.h"
 #include "catalog/setting.h"
 #include "catalog/spi.h"
+#include "query/attach.h"
+#include "query/time_limit.h"
+#include "query/view.h"
 #include "worker/launcher.h"
 #include "worker/meeting.h"
 #include "worker/part.h"
@@ -75,7 +78,7 @@ decode(SxConsumer *consumer)
 }
 
 void
-sx_worker_prepare_batch(SxConsumer *consumer)
+sx_worker_prepare_batch(SxConsumer *consumer, SxApplyCounts *counts)
 {
 	SxReader *reader = consumer->reader;
 	SxBatch *batch = consumer->batch;
@@ -88,13 +91,16 @@ sx_worker_prepare_batch(SxConsumer *consumer)
 		MemoryContextSwitchTo(old);
 		return;
 	}
+	sx_stream_check_usage(consumer->stream);
 	PushActiveSnapshot(GetTransactionSnapshot());
+	counts->is_under_way = true;
 	decode(consumer);
 	consumer->prepared = sx_prepared_create(consumer->context);
 	sx_prepare(consumer->prepared, reader, batch, (size_t) work_mem * 1024);
 	SX_DEBUG_POINT("after-prepare");
 	PopActiveSnapshot();
 	MemoryContextSwitchTo(old);
+	counts->is_under_way = false;
 }
 
 /* Another worker of the stream may take its time: we hold nothing that anybody waits for. */
@@ -106,12 +112,14 @@ lock_stream(Oid stream)
 	if (sx_worker_has_siblings())
 		(void) set_config_option("lock_timeout", "0", PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE,
 								 true, 0, false);
+	sx_time_limit_suspend();
 	sx_lock_stream(stream);
+	sx_time_limit_restart(InvalidOid);
 	AtEOXact_GUC(false, nestlevel);
 }
 
 bool
-sx_worker_run_batch(SxConsumer *consumer, bool is_careful, bool (*is_stale)(void),
+sx_worker_run_batch(SxConsumer *consumer, SxCare care, bool (*is_stale)(void),
 					SxApplyCounts *counts)
 {
 	SxReader *reader = consumer->reader;
@@ -129,8 +137,10 @@ sx_worker_run_batch(SxConsumer *consumer, bool is_careful, bool (*is_stale)(void
 		MemoryContextSwitchTo(old);
 		return false;
 	}
+	sx_stream_check_usage(consumer->stream);
 	nviews = list_length(reader->views);
 	PushActiveSnapshot(GetTransactionSnapshot());
+	counts->is_under_way = true;
 	sx_consumer_reload(consumer);
 
 	if (consumer->prepared == NULL)
@@ -142,7 +152,7 @@ sx_worker_run_batch(SxConsumer *consumer, bool is_careful, bool (*is_stale)(void
 	if (consumer->prepared)
 		sx_apply_prepared(reader, batch, consumer->prepared, counts);
 	else
-		sx_apply(reader, batch, is_careful, counts);
+		sx_apply(reader, batch, care, counts);
 	SX_DEBUG_POINT("before-progress");
 	sx_progress_save(reader);
 	SX_DEBUG_POINT("after-progress");
@@ -251,6 +261,8 @@ align_tasks(List *readers, SxPart part)
 		task->reader = lfirst_int(lc);
 		task->part = task->reader == oldest ? part : SX_PART_ALL;
 		task->state = SX_WORKER_STARTING;
+		if (sx_worker_slot->is_stuck)
+			sx_task_lose_patience(task);
 		tasks = lappend(tasks, task);
 		MemoryContextSwitchTo(old);
 	}
@@ -274,6 +286,33 @@ leave_if_unneeded(uint32 generation)
 		proc_exit(0);
 }
 
+/* In a signal handler, before this process ends. */
+static void
+note_stuck(Oid view)
+{
+	sx_worker_slot->is_stuck = true;
+	sx_worker_slot->stuck_view = view;
+}
+
+/* A view did not let itself be cancelled, and took the worker before this one with it. */
+static void
+pause_stuck_view(Oid view)
+{
+	ErrorData error = {.sqlerrcode = ERRCODE_QUERY_CANCELED,
+					   .message = "it did not end after streamx.max_batch_time"};
+
+	if (!sx_extension_exists() || !sx_view_is(view))
+		return;
+	(void) sx_attach_leave(view, true);
+	CommandCounterIncrement();
+	sx_activity_failed(SX_ACTIVITY_VIEW, view, view, &error);
+	ereport(WARNING, (errcode(error.sqlerrcode),
+					  errmsg("continuous view \"%s\" is paused: %s", sx_view_load(view)->name,
+							 error.message),
+					  errdetail("A function in it caught its cancellation."),
+					  errhint("Mend the function, then run streamx.resume.")));
+}
+
 /*
  * Read the catalog again.  An error is only put off, and told when it comes again:
  * somebody may be changing it, or dropping it.
@@ -285,6 +324,7 @@ look_at_catalog(void)
 	MemoryContext context = CurrentMemoryContext;
 	uint32 generation = sx_worker_slot->generation;
 	SxPart part = find_part();
+	Oid stuck_view = sx_worker_slot->stuck_view;
 
 	relation_changed = false;
 	PG_TRY();
@@ -293,8 +333,12 @@ look_at_catalog(void)
 
 		SetCurrentStatementStartTimestamp();
 		StartTransactionCommand();
+		if (OidIsValid(stuck_view))
+			sx_lock_stream(sx_worker_slot->stream);
 		PushActiveSnapshot(GetTransactionSnapshot());
 		MemoryContextSwitchTo(context);
+		if (OidIsValid(stuck_view))
+			pause_stuck_view(stuck_view);
 		if (sx_extension_exists())
 			readers = list_readers(sx_worker_slot->stream);
 		PopActiveSnapshot();
@@ -304,6 +348,8 @@ look_at_catalog(void)
 			leave_if_unneeded(generation);
 		own_part = part;
 		align_tasks(readers, part);
+		sx_worker_slot->is_stuck = false;
+		sx_worker_slot->stuck_view = InvalidOid;
 		seen_generation = generation;
 		look_at_us = PG_INT64_MAX;
 		has_failed = false;
@@ -562,6 +608,7 @@ sx_worker_main(Datum arg)
 {
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, die);
+	sx_time_limit_ignored = note_stuck;
 	BackgroundWorkerUnblockSignals();
 	if (!enter_slot(DatumGetInt32(arg)))
 		proc_exit(0);

@@ -18,14 +18,14 @@
  * is_stale (may be NULL) is asked under the stream's lock whether the consumer
  * has missed changes of the catalog: then nothing is done, and false returned.
  */
-extern bool sx_worker_run_batch(SxConsumer *consumer, bool is_careful, bool (*is_stale)(void),
+extern bool sx_worker_run_batch(SxConsumer *consumer, SxCare care, bool (*is_stale)(void),
 								SxApplyCounts *counts);
 
 /*
  * Do what can be done of it without the stream's lock, in a transaction of its own before; after
  * an error call sx_consumer_rollback.
  */
-extern void sx_worker_prepare_batch(SxConsumer *consumer);
+extern void sx_worker_prepare_batch(SxConsumer *consumer, SxApplyCounts *counts);
 
 /* Whether there are other workers of the stream, in whose way this one's transactions are. */
 extern bool sx_worker_has_siblings(void);
