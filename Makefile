@@ -12,6 +12,7 @@
 #   make chaos          random faults under load, for SECONDS (60), from SEED: see docs/reliability.md
 #   make check-faults   faults at every step of a batch, with a build of its own that has debug points
 #   make check-model    random views against a reference, for SECONDS (600), from SEED
+#   make check-functions  our functions with random and forged arguments, for SECONDS (500), from SEED
 #   make bench          speed and memory beside other systems, with a real Apache Kafka, in a quarter of an hour:
 #                       see docs/performance.md; make bench-quick in three minutes, make bench-full in hours
 
@@ -51,7 +52,7 @@ $(error rename the tests $(hidden) $(twins): pg_regress would take another file 
 endif
 
 # Our own targets install what they need themselves: no PGXS, which may be missing.
-OWN_TARGETS = check check-kafka check-matrix check-model check-faults check-instructions chaos lint demo demo-up demo-down bench bench-quick bench-full
+OWN_TARGETS = check check-kafka check-matrix check-model check-faults check-functions check-instructions chaos lint demo demo-up demo-down bench bench-quick bench-full
 
 ifneq ($(filter $(OWN_TARGETS),$(MAKECMDGOALS)),)
 .PHONY: $(OWN_TARGETS)
@@ -67,6 +68,8 @@ chaos:
 	@STREAMX_CHAOS="--seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED)) $(if $(ROUND),--round $(ROUND))" test/run/check chaos
 check-faults:
 	@test/run/check faults
+check-functions:
+	@STREAMX_SECONDS=$(or $(SECONDS),500) STREAMX_SEED=$(or $(SEED),1) test/run/check functions
 check-instructions:
 	@test/run/packages instructions && test/run/check instructions
 lint:

@@ -30,6 +30,8 @@ unprivileged()
 	[ -z "${STREAMX_KAFKA_JARS:-}" ] || clean+=(STREAMX_KAFKA_JARS="$STREAMX_KAFKA_JARS")
 	[ -z "${STREAMX_MODEL:-}" ] || clean+=(STREAMX_MODEL="$STREAMX_MODEL")
 	[ -z "${STREAMX_CHAOS:-}" ] || clean+=(STREAMX_CHAOS="$STREAMX_CHAOS")
+	[ -z "${STREAMX_SECONDS:-}" ] || clean+=(STREAMX_SECONDS="$STREAMX_SECONDS")
+	[ -z "${STREAMX_SEED:-}" ] || clean+=(STREAMX_SEED="$STREAMX_SEED")
 	[ -z "${STREAMX_AGGREGATES:-}" ] || clean+=(STREAMX_AGGREGATES="$STREAMX_AGGREGATES")
 
 	if [ "$(id -u)" = 0 ]; then
