@@ -217,7 +217,9 @@ CREATE VIEW streamx.dead_letters WITH (security_barrier) AS
                         AND e."partition" OPERATOR(pg_catalog.=) d."partition"
                         AND e."offset" OPERATOR(pg_catalog.=) d."offset"
                         AND e.topic OPERATOR(pg_catalog.=) d.topic
-                        AND e.view IS NOT DISTINCT FROM d.view
+                        -- IS NOT DISTINCT FROM would take any operator = that it finds
+                        AND (e.view OPERATOR(pg_catalog.=) d.view
+                             OR (e.view IS NULL AND d.view IS NULL))
                         AND e.id OPERATOR(pg_catalog.<) d.id);
 COMMENT ON VIEW streamx.dead_letters IS 'messages and rows that were refused with an error, of the streams you may SELECT';
 COMMENT ON COLUMN streamx.dead_letters.message IS 'why; NULL where a view refused it that you may not SELECT';

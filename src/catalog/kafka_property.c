@@ -246,7 +246,10 @@ check_privilege(const SxKafkaProperty *property)
 								  "security.")));
 }
 
-/* A comma-separated list of [protocol://]host[:port]; hosts are looked up only when connecting. */
+/*
+ * A comma-separated list of [protocol://]host[:port], without user or password, which
+ * every role could read; hosts are looked up only when connecting.
+ */
 static void
 check_brokers(const SxKafkaProperty *property, const char *value)
 {
@@ -274,7 +277,7 @@ check_brokers(const SxKafkaProperty *property, const char *value)
 				bad_value(property, value, "A port is a number between 1 and 65535.", hint);
 			*port = '\0';
 		}
-		if (host[0] == '\0' || strpbrk(host, " \t\r\n/") != NULL)
+		if (host[0] == '\0' || strpbrk(host, " \t\r\n/@") != NULL)
 			bad_value(property, value, NULL, hint);
 		broker = next;
 	}
