@@ -341,6 +341,22 @@ check_fixed_options(Oid relid, List *before)
 	}
 }
 
+/* A name as option field has it, where a backslash makes the next character an ordinary one. */
+static char *
+field_of_name(const char *name)
+{
+	StringInfoData field;
+
+	initStringInfo(&field);
+	for (; *name; name++)
+	{
+		if (*name == '\\')
+			appendStringInfoChar(&field, '\\');
+		appendStringInfoChar(&field, *name);
+	}
+	return field.data;
+}
+
 /*
  * ALTER ... RENAME COLUMN: options name columns, which PostgreSQL does not know
  * of.  event_time gets the new name; a column of a Kafka stream keeps its field,
@@ -362,7 +378,8 @@ follow_rename(Oid relid, const char *old_name, const char *new_name)
 	if (sx_stream_open(relid)->is_kafka && strchr(old_name, '.') == NULL &&
 		GetForeignColumnOptions(relid, get_attnum(relid, new_name)) == NIL)
 		sx_spi_run(psprintf("ALTER FOREIGN TABLE %s ALTER COLUMN %s OPTIONS (ADD field %s)", stream,
-							quote_identifier(new_name), quote_literal_cstr(old_name)));
+							quote_identifier(new_name),
+							quote_literal_cstr(field_of_name(old_name))));
 	sx_spi_end(&spi);
 }
 
