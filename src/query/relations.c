@@ -119,16 +119,20 @@ create_view(SxRelations *relations, const char *suffix, Query *query, const char
 }
 
 /*
- * A range type may bring a function of its owner that ANALYZE calls, as the state
- * table's owner, who is a superuser: such a column is not analyzed.
+ * ANALYZE runs a type's own functions as the table's owner, who is a superuser: the
+ * subtype_diff of a range, and the operators that somebody made a type's default with.
+ * A column of a type that may have functions of a user is not analyzed.
  */
 static bool
 is_safe_to_analyze(Oid type)
 {
 	Oid base = getBaseType(type);
+	Oid element = get_element_type(base);
 
-	return base < FirstNormalObjectId ||
-		   (get_typtype(base) != TYPTYPE_RANGE && get_typtype(base) != TYPTYPE_MULTIRANGE);
+	if (OidIsValid(element))
+		return is_safe_to_analyze(element);
+	return base < FirstNormalObjectId || get_typtype(base) == TYPTYPE_ENUM ||
+		   OidIsValid(getExtensionOfObject(TypeRelationId, base));
 }
 
 /* Of a table with columns of the query's names. */

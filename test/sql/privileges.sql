@@ -278,8 +278,9 @@ SELECT set_eq('SELECT * FROM pg_temp.called()', $$SELECT what, name 'regress_own
 INSERT INTO office.visits VALUES ('2024-05-01 10:15', 'a', 1), ('2024-05-01 10:16', 'a', 3), ('2024-05-01 10:35', 'a', 3);
 INSERT INTO office.visits VALUES ('2024-05-01 10:25', 'a', 1), ('2024-05-01 10:19', 'a', 3), ('2024-05-01 10:03', 'a', 3);
 INSERT INTO office.visits VALUES ('2024-05-01 11:45', 'a', 1);
+DO $$ DECLARE r regclass; BEGIN FOR r IN SELECT oid FROM pg_class WHERE relnamespace = 'streamx_internal'::regnamespace AND relkind = 'r' LOOP EXECUTE 'ANALYZE ' || r; END LOOP; END $$;
 SELECT set_eq('SELECT * FROM pg_temp.called()', $$SELECT what, name 'regress_owner' FROM unnest(ARRAY['key', 'domain', 'transition', 'compare', 'combine']) what$$,
-	'a superuser''s INSERT, with late rows and removed windows');
+	'a superuser''s INSERT, with late rows and removed windows, and ANALYZE');
 SELECT results_eq('SELECT (SELECT count(*) FROM office.hop_calls), (SELECT count(*) FROM office.step_calls), (SELECT count(*) FROM office.session_calls)',
 	'VALUES (17::bigint, 2::bigint, 1::bigint)', 'a superuser reads');
 SELECT set_eq('SELECT * FROM pg_temp.called()', $$VALUES ('compare', name 'regress_owner')$$, 'windows are composed as the owner');
