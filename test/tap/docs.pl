@@ -16,7 +16,7 @@ my $top = dirname(dirname(dirname(abs_path(__FILE__))));
 my $node = streamx_node('docs', settings => [ "timezone = 'UTC'", "datestyle = 'ISO, YMD'" ]);
 
 # Each document in a database of its own
-for my $file ('README.md', 'docs/semantics.md', 'docs/aggregates.md', 'docs/runbooks.md')
+for my $file ('README.md', 'docs/semantics.md', 'docs/aggregates.md', 'docs/runbooks.md', 'docs/administration.md')
 {
 	my $database = lc(basename($file, '.md'));
 	my @examples = examples("$top/$file");
