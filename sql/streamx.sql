@@ -1057,7 +1057,9 @@ CREATE FUNCTION streamx.activity(kind text, OUT id bigint, OUT "partition" integ
                                  OUT at_end boolean, OUT idle boolean, OUT last_error text,
                                  OUT last_error_sqlstate text, OUT last_error_time timestamptz,
                                  OUT recent_rows double precision,
-                                 OUT recent_dead_letters double precision)
+                                 OUT recent_dead_letters double precision,
+                                 OUT bytes bigint, OUT catching_up_since timestamptz,
+                                 OUT caught_up_from bigint)
     RETURNS SETOF record
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'streamx_activity';
 COMMENT ON FUNCTION streamx.activity(text) IS 'counters and last errors of this database''s ''reader'', ''partition'' or ''view''';
@@ -1140,7 +1142,9 @@ CREATE VIEW streamx.stat_streams AS
                     pg_catalog.count(v.view) AS views,
                     pg_catalog.count(v.view) FILTER (WHERE NOT r.paused) AS running
              FROM streamx.readers r
-             LEFT JOIN streamx.view_streams v ON v.reader OPERATOR(pg_catalog.=) r.reader
+             LEFT JOIN (streamx.view_streams l JOIN streamx.views v
+                        ON v.view OPERATOR(pg_catalog.=) l.view AND v.shadow_of IS NULL)
+                    ON l.reader OPERATOR(pg_catalog.=) r.reader
              WHERE r.stream OPERATOR(pg_catalog.=) s.stream) n,
     LATERAL (SELECT pg_catalog.count(DISTINCT q."partition") AS partitions,
                     CASE WHEN pg_catalog.bool_and(q.lag IS NOT NULL)
@@ -1337,6 +1341,73 @@ COMMENT ON FUNCTION streamx.rebuild(regclass, boolean, boolean) IS 'computes a c
 CREATE FUNCTION streamx.cancel_rebuild(view regclass) RETURNS void
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'streamx_cancel_rebuild';
 COMMENT ON FUNCTION streamx.cancel_rebuild(regclass) IS 'ends a rebuild that is under way; the view stays as it is';
+
+-- Progress --------------------------------------------------------------------
+-- (worker/catch_up.c)
+
+CREATE VIEW streamx.stat_progress AS
+    SELECT c.oid::pg_catalog.regclass AS view, l.stream, l.reader,
+           CASE WHEN v.shadow_of IS NULL THEN 'catch up' ELSE 'rebuild' END AS command,
+           CASE WHEN s.paused OR r.paused THEN 'paused'
+                WHEN t.failures OPERATOR(pg_catalog.>) 0 THEN 'failing'
+                WHEN t.catching_up_since IS NULL AND t.batches IS NULL THEN 'waiting'
+                WHEN v.shadow_of IS NOT NULL
+                     AND p.messages_left OPERATOR(pg_catalog.=) 0 THEN 'swapping'
+                ELSE 'reading' END AS phase,
+           p.messages_done, p.messages_left,
+           pg_catalog.round((100.0 OPERATOR(pg_catalog.*) p.messages_done) OPERATOR(pg_catalog./)
+                            NULLIF(p.messages_done OPERATOR(pg_catalog.+) p.messages_left, 0),
+                            1) AS percent,
+           (p.messages_done OPERATOR(pg_catalog.*) m.bytes)::bigint AS estimated_bytes_done,
+           (p.messages_left OPERATOR(pg_catalog.*) m.bytes)::bigint AS estimated_bytes_left,
+           CASE WHEN v.shadow_of IS NULL
+                THEN t.catching_up_since ELSE v.created_at END AS started_at,
+           CASE WHEN NOT s.paused AND NOT r.paused
+                THEN n.now OPERATOR(pg_catalog.+)
+                     ((n.now OPERATOR(pg_catalog.-) t.catching_up_since) OPERATOR(pg_catalog.*)
+                      (p.messages_left OPERATOR(pg_catalog./) NULLIF(
+                       p.offsets OPERATOR(pg_catalog.-) t.caught_up_from, 0)::double precision))
+                END AS estimated_end,
+           t.last_error, t.last_error_sqlstate, t.last_error_time
+    FROM streamx.views v
+    JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) COALESCE(v.shadow_of, v.view)
+    JOIN streamx.view_streams l ON l.view OPERATOR(pg_catalog.=) v.view
+    JOIN streamx.streams s ON s.stream OPERATOR(pg_catalog.=) l.stream
+    JOIN streamx.readers r ON r.reader OPERATOR(pg_catalog.=) l.reader
+    LEFT JOIN streamx.activity('reader') t ON t.id OPERATOR(pg_catalog.=) l.reader
+    LEFT JOIN (SELECT i.view, pg_catalog.sum(q.next_offset)::bigint AS offsets,
+                      pg_catalog.sum(q.next_offset OPERATOR(pg_catalog.-) q.start_offset)::bigint
+                      AS messages_done,
+                      CASE WHEN pg_catalog.bool_and(COALESCE(h.next_offset, a.end_offset)
+                                                    IS NOT NULL)
+                           THEN pg_catalog.sum(GREATEST(COALESCE(h.next_offset, a.end_offset)
+                                OPERATOR(pg_catalog.-) q.next_offset, 0))::bigint
+                           END AS messages_left
+               FROM streamx.views i
+               JOIN streamx.view_streams k ON k.view OPERATOR(pg_catalog.=) i.view
+               JOIN streamx.progress q ON q.reader OPERATOR(pg_catalog.=) k.reader
+               LEFT JOIN streamx.activity('partition') a
+                      ON a.id OPERATOR(pg_catalog.=) q.reader
+                     AND a."partition" OPERATOR(pg_catalog.=) q."partition"
+               LEFT JOIN streamx.view_streams o ON o.view OPERATOR(pg_catalog.=) i.shadow_of
+               LEFT JOIN streamx.progress h
+                      ON h.reader OPERATOR(pg_catalog.=) o.reader
+                     AND h.topic OPERATOR(pg_catalog.=) q.topic
+                     AND h."partition" OPERATOR(pg_catalog.=) q."partition"
+               GROUP BY i.view) p ON p.view OPERATOR(pg_catalog.=) v.view,
+    LATERAL (SELECT t.bytes::numeric OPERATOR(pg_catalog./) NULLIF(t.rows, 0) AS bytes) m,
+    LATERAL (SELECT pg_catalog.clock_timestamp() AS now) n
+    WHERE r.topic OPERATOR(pg_catalog.<>) ''
+      AND (v.shadow_of IS NOT NULL OR t.catching_up_since IS NOT NULL OR p.offsets IS NULL)
+      AND (pg_catalog.pg_has_role('pg_monitor', 'USAGE')
+           OR pg_catalog.pg_has_role(c.relowner, 'USAGE'));
+COMMENT ON VIEW streamx.stat_progress IS 'one row for each continuous view that catches up, and each rebuild under way';
+COMMENT ON COLUMN streamx.stat_progress.phase IS 'waiting (for a worker, or its first answer), reading, swapping (rebuilt, until nobody reads the view), paused, failing';
+COMMENT ON COLUMN streamx.stat_progress.messages_done IS 'offsets from where the view began to where it stands: with gaps, more than there were messages';
+COMMENT ON COLUMN streamx.stat_progress.messages_left IS 'offsets to the end of the log as last seen; of a rebuild, to where the view stands';
+COMMENT ON COLUMN streamx.stat_progress.estimated_bytes_done IS 'by the average message that this reader has read since the server started';
+COMMENT ON COLUMN streamx.stat_progress.estimated_end IS 'at the pace since this catching up began, were nothing to come meanwhile';
+GRANT SELECT ON streamx.stat_progress TO PUBLIC;
 
 -- Skipped offsets --------------------------------------------------------------
 -- (worker/consumer.c)

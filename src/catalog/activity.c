@@ -95,6 +95,7 @@ sx_activity_add(SxActivityCounts *sum, const SxActivityCounts *counts)
 	sum->partly_late_rows += counts->partly_late_rows;
 	sum->no_window_rows += counts->no_window_rows;
 	sum->dead_letters += counts->dead_letters;
+	sum->bytes += counts->bytes;
 }
 
 /* Count a batch in its minute. */
@@ -220,6 +221,23 @@ sx_activity_failed(SxActivityKind kind, uint32 id, Oid relation, const ErrorData
 	{
 		entry->error = made;
 		entry->failures++;
+	}
+	LWLockRelease(lock);
+}
+
+void
+sx_activity_catching_up(int32 reader, Oid stream, TimestampTz since, int64 offsets)
+{
+	SxActivity *entry;
+
+	if (entries == NULL)
+		return;
+	LWLockAcquire(lock, LW_EXCLUSIVE);
+	entry = entry_of(SX_ACTIVITY_READER, reader, 0, stream);
+	if (entry != NULL)
+	{
+		entry->catching_up_since = since;
+		entry->caught_up_from = offsets;
 	}
 	LWLockRelease(lock);
 }

@@ -45,6 +45,7 @@ typedef struct SxActivityCounts
 	int64 partly_late_rows; /* refused by some windows, counted in later ones: in rows, too */
 	int64 no_window_rows;	/* in no window at all: neither late nor counted */
 	int64 dead_letters;
+	int64 bytes; /* of a reader: of keys and payloads */
 } SxActivityCounts;
 
 /* Of one minute of the clock. */
@@ -64,6 +65,10 @@ typedef struct SxActivity
 	int64 failures; /* in a row: 0 when the last try went well */
 	TimestampTz last_batch_at;
 	SxActivityMinute minutes[2]; /* that of last_batch_at, and the one before */
+
+	/* of readers only, while they catch up */
+	TimestampTz catching_up_since; /* 0: they do not */
+	int64 caught_up_from;		   /* the sum of their offsets then */
 
 	/* of partitions only */
 	int64 end_offset; /* -1: unknown */
@@ -89,6 +94,12 @@ extern void sx_activity_add(SxActivityCounts *sum, const SxActivityCounts *count
 /* A view's, or reader's, work failed; seen at once, whatever becomes of the transaction. */
 extern void
 sx_activity_failed(SxActivityKind kind, uint32 id, Oid relation, const ErrorData *error);
+
+/*
+ * A reader begins to catch up, where its offsets have this sum; or, with since 0, has
+ * caught up.
+ */
+extern void sx_activity_catching_up(int32 reader, Oid stream, TimestampTz since, int64 offsets);
 
 /* What a worker knows of a partition's end. */
 extern void sx_activity_partition(int32 reader, int32 partition, Oid stream, int64 end_offset,

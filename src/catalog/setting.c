@@ -22,6 +22,7 @@ int sx_batch_memory_kb = 256 * 1024;
 int sx_max_restart_backoff_ms = 60 * 1000;
 int sx_discovery_interval_ms = 10 * 1000;
 int sx_max_batch_time_ms = 60 * 1000;
+int sx_catch_up_rate = 0;
 
 static const struct
 {
@@ -50,6 +51,9 @@ static const struct
 	 &sx_max_batch_time_ms, 60 * 1000, 0, INT_MAX, GUC_UNIT_MS},
 	{"streamx.discovery_interval", "Time between two looks for new partitions of a topic.",
 	 &sx_discovery_interval_ms, 10 * 1000, 10, 30 * 1000, GUC_UNIT_MS},
+	{"streamx.catch_up_rate",
+	 "Rows a second that a reader takes at most while it catches up; 0: as many as it can.",
+	 &sx_catch_up_rate, 0, 0, INT_MAX, 0},
 };
 
 void

@@ -18,6 +18,7 @@ extern int sx_batch_memory_kb;		  /* of one worker: queue, messages and rows */
 extern int sx_max_restart_backoff_ms; /* longest pause after repeated failures */
 extern int sx_max_batch_time_ms;	  /* of one view's share of a micro-batch; 0: no limit */
 extern int sx_discovery_interval_ms;  /* between two looks for new partitions */
+extern int sx_catch_up_rate;		  /* rows a second of a reader that catches up; 0: any */
 
 /* Make them known to the server; from _PG_init. */
 extern void sx_settings_define(void);

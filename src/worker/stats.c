@@ -10,6 +10,7 @@
 
 #include "catalog/pg_authid.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
@@ -18,6 +19,7 @@
 #include "utils/timestamp.h"
 
 #include "catalog/activity.h"
+#include "catalog/spi.h"
 #include "worker/shared.h"
 
 PG_FUNCTION_INFO_V1(streamx_activity);
@@ -55,11 +57,39 @@ put_time(TimestampTz at, Datum *value, bool *isnull)
 	*value = TimestampTzGetDatum(at);
 }
 
+/* Whether the current role owns a view that hangs on a reader. */
+static bool
+owns_view_of(uint32 reader)
+{
+	static const char *const statement =
+		"SELECT FROM streamx.view_streams s JOIN streamx.views v USING (view)"
+		" JOIN pg_catalog.pg_class c ON c.oid = COALESCE(v.shadow_of, v.view)"
+		" WHERE s.reader = $1 AND pg_catalog.pg_has_role($2, c.relowner, 'USAGE') LIMIT 1";
+	Oid types[] = {INT4OID, OIDOID};
+	Datum values[] = {Int32GetDatum((int32) reader), ObjectIdGetDatum(GetUserId())};
+	bool found;
+	SxSpi spi;
+
+	sx_spi_begin(&spi);
+	found = sx_spi_execute(statement, 2, types, values, NULL, true) > 0;
+	sx_spi_end(&spi);
+	return found;
+}
+
+/* What concerns a stream concerns those, too, who own a view of the reader. */
+static bool
+may_see(const SxActivity *entry)
+{
+	return owns(entry->relation) ||
+		   (entry->key.kind != SX_ACTIVITY_VIEW && owns_view_of(entry->key.id));
+}
+
 /*
  * streamx.activity(kind text): (id, partition, rows, batches, late_rows,
  * partly_late_rows, rows_in_no_window, dead_letters, failures, last_batch_at,
  * end_offset, at_end, is_idle, last_error, last_error_sqlstate, last_error_at,
- * recent_rows, recent_dead_letters) of this database's readers, partitions or views.
+ * recent_rows, recent_dead_letters, bytes, catching_up_since,
+ * caught_up_from) of this database's readers, partitions or views.
  */
 Datum
 streamx_activity(PG_FUNCTION_ARGS)
@@ -78,12 +108,12 @@ streamx_activity(PG_FUNCTION_ARGS)
 	for (int i = 0; i < count; i++)
 	{
 		const SxActivity *entry = &list[i];
-		Datum values[18] = {0};
-		bool nulls[18] = {false};
+		Datum values[21] = {0};
+		bool nulls[21] = {false};
 		double recent_rows;
 		double recent_letters;
 
-		if (!sees_all && !owns(entry->relation))
+		if (!sees_all && !may_see(entry))
 			continue;
 		values[0] = Int64GetDatum(entry->key.id);
 		values[1] = Int32GetDatum(entry->key.partition);
@@ -103,6 +133,9 @@ streamx_activity(PG_FUNCTION_ARGS)
 		sx_activity_recent(entry, GetCurrentTimestamp(), &recent_rows, &recent_letters);
 		values[16] = Float8GetDatum(recent_rows);
 		values[17] = Float8GetDatum(recent_letters);
+		values[18] = Int64GetDatum(entry->counts.bytes);
+		put_time(entry->catching_up_since, &values[19], &nulls[19]);
+		values[20] = Int64GetDatum(entry->caught_up_from);
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
 	PG_RETURN_NULL();

@@ -30,6 +30,7 @@
 #include "query/attach.h"
 #include "query/retention.h"
 #include "query/time_limit.h"
+#include "worker/catch_up.h"
 #include "worker/launcher.h"
 #include "worker/part.h"
 #include "worker/silence.h"
@@ -296,6 +297,7 @@ prepare(SxTask *task, int64 queue_bytes)
 		{
 			task->failures = 0;
 			task->state = SX_WORKER_CATCHING_UP;
+			sx_catch_up_begin(task);
 		}
 	}
 	if (error == NULL)
@@ -526,6 +528,7 @@ static void
 commit_batch(SxTask *task)
 {
 	BatchRun run = {.is_done = false};
+	int64 began_us = sx_now_us();
 	ErrorData *error = NULL;
 
 	pgstat_report_activity(STATE_RUNNING, task->consumer->stream->name);
@@ -561,6 +564,7 @@ commit_batch(SxTask *task)
 	task->failures = 0;
 	task->groups = run.counts.groups + run.counts.inputs;
 	task->committed_us = sx_now_us();
+	sx_catch_up_committed(task, run.counts.seen.rows, task->committed_us - began_us);
 	if (task->has_retention)
 		task->retention_at_us =
 			Min(task->retention_at_us, task->committed_us + RETENTION_INTERVAL_US);
@@ -605,9 +609,12 @@ is_ready(SxTask *task, int limit, size_t batch_bytes, int64 now, int64 *later)
 	}
 	else
 	{
-		if (consumer->nmessages >= limit || consumer->bytes >= batch_bytes)
+		if (now >= task->throttled_until_us &&
+			(consumer->nmessages >= limit || consumer->bytes >= batch_bytes))
 			return true;
-		if (sx_consumer_lag(consumer) > consumer->nmessages)
+		if (now < task->throttled_until_us)
+			due = task->throttled_until_us;
+		else if (sx_consumer_lag(consumer) > consumer->nmessages)
 			due = task->first_message_us + (int64) sx_batch_interval_ms * 1000;
 	}
 	if (now >= due)
@@ -643,6 +650,8 @@ watch_connection(SxTask *task)
 	if (task->state == SX_WORKER_CATCHING_UP && task->consumer->nmessages == 0 &&
 		sx_consumer_is_at_end(task->consumer))
 		task->state = SX_WORKER_CAUGHT_UP;
+	if (task->consumer->nmessages == 0 && sx_part_is_at_end(task->consumer))
+		sx_catch_up_end(task);
 }
 
 /*
@@ -650,11 +659,12 @@ watch_connection(SxTask *task)
  * caches from decoding to aggregation; merging its groups wants many rows for each.
  */
 static int
-full_batch(const SxTask *task)
+full_batch(const SxTask *task, bool gives_way)
 {
 	int64 wanted = Max(FULL_BATCH_ROWS, task->groups * FULL_BATCH_ROWS_PER_GROUP);
 	int limit = (int) Min(wanted, sx_batch_rows);
 
+	limit = sx_catch_up_limit(task, limit, gives_way);
 	return task->row_limit > 0 ? Min(task->row_limit, limit) : limit;
 }
 
@@ -701,10 +711,10 @@ follow_others(SxTask *task)
 }
 
 static int64
-take_turn(SxTask *task, int64 queue_bytes, size_t batch_bytes)
+take_turn(SxTask *task, int64 queue_bytes, size_t batch_bytes, bool gives_way)
 {
-	int limit = full_batch(task);
 	int64 later;
+	int limit;
 	int64 report_at;
 	int64 now;
 	SxGap gap;
@@ -714,6 +724,8 @@ take_turn(SxTask *task, int64 queue_bytes, size_t batch_bytes)
 	if (!prepare(task, queue_bytes) || !discover(task) || !pass_gap(task))
 		return task->consumer ? task->retry_at_us : Max(task->retry_at_us, sx_now_us() + 1000);
 	follow_others(task);
+	sx_catch_up_show(task);
+	limit = full_batch(task, gives_way);
 	if (!task->is_careful)
 	{
 		bool was_empty = task->consumer->nmessages == 0;
@@ -749,14 +761,14 @@ take_turn(SxTask *task, int64 queue_bytes, size_t batch_bytes)
 }
 
 int64
-sx_task_turn(SxTask *task, int64 queue_bytes, size_t batch_bytes)
+sx_task_turn(SxTask *task, int64 queue_bytes, size_t batch_bytes, bool gives_way)
 {
 	MemoryContext context = CurrentMemoryContext;
 	volatile int64 until = 0;
 
 	PG_TRY();
 	{
-		until = take_turn(task, queue_bytes, batch_bytes);
+		until = take_turn(task, queue_bytes, batch_bytes, gives_way);
 	}
 	PG_CATCH();
 	{

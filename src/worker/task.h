@@ -23,7 +23,11 @@ typedef struct SxTask
 	int64 join_at_us;  /* when to try to join an older reader; PG_INT64_MAX: it cannot */
 	int64 still_at_us; /* when to ask the other workers again to stand still for that */
 	int still_tries;
-	int swap_failures;	/* of a shadow: how often its view could not be locked */
+	int swap_failures; /* of a shadow: how often its view could not be locked */
+	bool is_behind;	   /* it has not been at the end since it was opened (catch_up.c) */
+	bool is_shown;	   /* as catching up */
+	int64 row_ns;	   /* that a row of its last batch took; 0: not known */
+	int64 throttled_until_us;
 	bool was_connected; /* to a broker, when last looked at */
 	int failures;		/* in a row */
 	bool was_stale;		/* the catalog had changed when something failed, and was read again */
@@ -46,8 +50,11 @@ extern SxWorkerSlot *sx_worker_slot;
 /* Whether catalog or stream changed since the worker last looked. */
 extern bool sx_worker_is_stale(void);
 
-/* Do what is to be done now; returns when to come back at the latest (as sx_now_us). */
-extern int64 sx_task_turn(SxTask *task, int64 queue_bytes, size_t batch_bytes);
+/*
+ * Do what is to be done now; returns when to come back at the latest (as sx_now_us).
+ * gives_way: it catches up while others wait for every message, so its batches are short.
+ */
+extern int64 sx_task_turn(SxTask *task, int64 queue_bytes, size_t batch_bytes, bool gives_way);
 
 extern void sx_task_close(SxTask *task);
 

@@ -59,6 +59,7 @@ static bool relation_changed = false; /* the stream's relcache entry */
 static SxPart own_part = {0, 1};	  /* of the stream's workers that run */
 static List *tasks = NIL;			  /* of SxTask, in TopMemoryContext */
 static int64 look_at_us = 0;		  /* when to read the catalog again */
+static int32 last_behind = 0;		  /* the reader that was the last to catch up a bit */
 
 /* ---- the micro-batch ---- */
 
@@ -146,6 +147,9 @@ sx_worker_run_batch(SxConsumer *consumer, SxCare care, bool (*is_stale)(void),
 	if (consumer->prepared == NULL)
 		decode(consumer);
 	SX_DEBUG_POINT("after-decode");
+	for (int i = 0; i < consumer->nmessages; i++)
+		counts->seen.bytes +=
+			consumer->messages[i].key_length + consumer->messages[i].payload_length;
 	sx_consumer_advance(consumer);
 	if (batch->nfiltered == batch->nrows)
 		sx_silence_follow_clock(consumer);
@@ -405,8 +409,8 @@ wait_for_work(int64 until_us)
 	{
 		SxTask *task = lfirst(lc);
 
-		/* one that backs off is not to be woken by its messages */
-		if (task->consumer && task->retry_at_us <= sx_now_us())
+		/* one that backs off, or has read its share, is not to be woken by its messages */
+		if (task->consumer && Max(task->retry_at_us, task->throttled_until_us) <= sx_now_us())
 			sources[count++] = task->consumer->source;
 	}
 	sx_source_wait(sources, count, (int) Min(left_ms, MAX_SLEEP_MS));
@@ -491,30 +495,67 @@ handle_interrupts(void)
 		proc_exit(0);
 }
 
-/* Give each task its turn; returns when the next one is due. */
+/* Give a task its turn; returns when the next one is due. */
 static int64
-serve_tasks(void)
+serve(SxTask *task, bool gives_way)
 {
 	int64 batch_memory = (int64) sx_batch_memory_kb * 1024;
 	/* the rest is for aggregation: see work_mem, of which a hash table takes twice as much */
 	int64 queue_bytes = batch_memory / 4 / Max(list_length(tasks), 1);
+	int64 until;
+
+	sx_meeting_aim(tasks, task);
+	until = sx_task_turn(task, queue_bytes, batch_memory / 8 * 5, gives_way);
+	if (sx_meeting_join(tasks, task))
+		until = sx_now_us(); /* the list is about to change */
+	else if (task->join_at_us > sx_now_us())
+		until = Min(until, task->join_at_us);
+	handle_interrupts();
+	return until;
+}
+
+/*
+ * Give each task its turn; returns when the next one is due.  Of those that catch up one
+ * alone runs a batch, then the others come first again.
+ */
+static int64
+serve_tasks(void)
+{
 	int64 until = look_at_us;
+	bool has_live = false;
+	List *behind = NIL;
 	ListCell *lc;
 
 	foreach (lc, tasks)
 	{
 		SxTask *task = lfirst(lc);
-		int64 next;
 
-		sx_meeting_aim(tasks, task);
-		next = sx_task_turn(task, queue_bytes, batch_memory / 8 * 5);
-		if (sx_meeting_join(tasks, task))
-			return sx_now_us(); /* the list is about to change */
-		until = Min(until, next);
-		handle_interrupts();
+		if (task->is_behind || task->consumer == NULL)
+		{
+			behind = lappend(behind, task);
+			continue;
+		}
+		has_live = true;
+		until = Min(until, serve(task, false));
+		if (sx_worker_is_stale())
+			return sx_now_us();
 	}
 	if (list_length(tasks) > 1 && ((SxTask *) linitial(tasks))->part.count > 1)
 		until = Min(until, sx_now_us() + MEETING_LOOK_US);
+	for (int turn = 0; turn < 2; turn++) /* those after the last one, then from the first */
+		foreach (lc, behind)
+		{
+			SxTask *task = lfirst(lc);
+			int64 committed_us = task->committed_us;
+
+			if ((task->reader > last_behind) != (turn == 0))
+				continue;
+			until = Min(until, serve(task, has_live));
+			if (task->committed_us != committed_us)
+				last_behind = task->reader;
+			if (task->committed_us != committed_us || sx_worker_is_stale())
+				return sx_now_us();
+		}
 	return until;
 }
 
