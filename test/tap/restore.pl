@@ -21,6 +21,10 @@ GRANT USAGE ON FOREIGN SERVER streamx TO clerk;
 CREATE SERVER kafka FOREIGN DATA WRAPPER streamx OPTIONS (bootstrap_servers 'localhost:1');
 CREATE FOREIGN TABLE topic (n int) SERVER kafka OPTIONS (topic 't');
 CREATE VIEW of_topic WITH (streamx.continuous) AS SELECT count(*) FROM topic;
+CREATE FOREIGN TABLE other_topic (at timestamptz, n int) SERVER kafka OPTIONS (topic 'o', event_time 'at');
+SELECT streamx.pause('other_topic');
+CREATE VIEW being_rebuilt WITH (streamx.continuous) AS SELECT hop(at, '2 hours', '1 hour') AS w, count(DISTINCT n) FROM other_topic GROUP BY 1;
+SELECT streamx.rebuild('being_rebuilt');
 SET ROLE clerk;
 CREATE FOREIGN TABLE shop."Sale s" (at timestamptz, item text, amount numeric) SERVER streamx
 	OPTIONS (event_time 'at', retain 'on', on_error 'dead_letter');
@@ -112,7 +116,7 @@ SELECT * FROM streamx_internal.folding ORDER BY view::text;
 SELECT view, stream, start_offset FROM streamx.view_streams ORDER BY view::text;
 SELECT relname, coalesce(relacl, acldefault('r', relowner)) FROM pg_class WHERE relnamespace = 'streamx_internal'::regnamespace AND relname ~ '^v\d+_[a-z0-9_]+$' AND relkind <> 'S' AND relkind <> 'i' ORDER BY 1;
 SELECT format('SELECT %L, s.* FROM %s s ORDER BY s.*::text', state, state) FROM streamx.views ORDER BY state::text \gexec
-SELECT view, inputs, input_views, trial_view, finals_view FROM streamx.views ORDER BY view::text;
+SELECT view, inputs, input_views, trial_view, finals_view, shadow_of, rejudge FROM streamx.views ORDER BY view::text;
 SELECT format('SELECT %L, s.* FROM %s s ORDER BY s.*::text', i, i) FROM streamx.views, unnest(inputs) i ORDER BY i::text \gexec
 SELECT schemaname, sequencename, last_value FROM pg_sequences WHERE sequencename ~ '_input_group' ORDER BY 2;
 END
@@ -188,6 +192,13 @@ $node->safe_psql('copy', 'CREATE VIEW shop.fresh WITH (streamx.continuous) AS SE
 is($node->safe_psql('copy', 'TABLE shop.fresh'), '6', 'a new view takes a new number, and reads the old log');
 $node->safe_psql('copy', 'DROP VIEW shop.fresh');
 
+# A rebuild that was under way is so in the copy
+my $shadows = q{SELECT count(*) FROM pg_class WHERE relname ~ '^v\d+_shadow$'};
+is($node->safe_psql('copy', $shadows), '1', 'what a rebuild has made is copied');
+$node->safe_psql('copy', "BEGIN; SELECT streamx.cancel_rebuild('being_rebuilt'); SELECT streamx.rebuild('being_rebuilt'); SELECT streamx.cancel_rebuild('being_rebuilt'); COMMIT");
+is($node->safe_psql('copy', $shadows), '0', 'it can be cancelled there');
+$node->safe_psql('copy', "SELECT streamx.rebuild('being_rebuilt')");
+
 # A copy of the copy
 $node->command_ok([ 'pg_dump', '-h', $host, '-p', $port, '-f', $dump, 'copy' ], 'pg_dump of the copy');
 $node->command_ok([ 'psql', '-XqAt', '-h', $host, '-p', $port, '-d', 'copy_of_copy', '-v', 'ON_ERROR_STOP=1', '-o', '/dev/null', '-f', $dump ], 'restored');
@@ -205,7 +216,7 @@ for my $view (@windows)
 is($node->safe_psql('copy', q{SELECT (SELECT count(*) FROM streamx_internal.removal), (SELECT count(*) FROM streamx.view_streams WHERE stream::text ~ 'Wi n'), (SELECT count(*) FROM streamx_internal.late_row WHERE stream::text ~ 'Wi n')}),
 	'0|0|0', 'nor anything in the catalog');
 $node->safe_psql('copy', 'DROP SCHEMA "Wi n;dows" CASCADE');
-$node->safe_psql('copy', 'DROP VIEW shop.revenue; DROP FOREIGN TABLE shop."Sale s"; DROP SCHEMA shop CASCADE; DROP FOREIGN TABLE topic CASCADE');
+$node->safe_psql('copy', 'DROP VIEW shop.revenue; DROP FOREIGN TABLE shop."Sale s"; DROP SCHEMA shop CASCADE; DROP FOREIGN TABLE topic, other_topic CASCADE');
 is($node->safe_psql('copy', q{SELECT relname FROM pg_class WHERE relnamespace = 'streamx_internal'::regnamespace AND relname ~ '^v\d|_log$'}), '', 'nothing internal is left');
 
 # Streams without their rows in the catalog: pg_dump --schema-only
