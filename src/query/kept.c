@@ -23,6 +23,7 @@ struct SxKept
 	size_t bytes;
 	bool is_complete;
 	TupleDesc desc;
+	TupleTableSlot *fetched;
 	MinimalTuple *rows;
 	int nrows;
 	int size;
@@ -73,37 +74,43 @@ kept_startup(DestReceiver *dest, int operation, TupleDesc desc)
 
 	kept->is_complete = true;
 	kept->desc = CreateTupleDescCopy(desc);
+	kept->fetched = MakeSingleTupleTableSlot(kept->desc, &TTSOpsVirtual);
 	kept->size = ROWS_AT_FIRST;
 	kept->rows = palloc(kept->size * sizeof(MinimalTuple));
 	MemoryContextSwitchTo(old);
 }
 
-/* The row's columns; what lies in some table's TOAST may be gone when it is merged. */
-static MinimalTuple
-copy_row(const SxKept *kept, TupleTableSlot *row)
+static bool
+is_external(const SxKept *kept, const TupleTableSlot *row, int column)
 {
-	TupleDesc desc = kept->desc;
-	Datum *values = row->tts_values;
-	Datum *fetched = NULL;
+	return !row->tts_isnull[column] && TupleDescAttr(kept->desc, column)->attlen == -1 &&
+		   VARATT_IS_EXTERNAL(DatumGetPointer(row->tts_values[column]));
+}
+
+/* The same row without what lies in some table's TOAST, and may be gone when it is merged. */
+static TupleTableSlot *
+fetch_external(SxKept *kept, TupleTableSlot *row)
+{
+	int ncolumns = kept->desc->natts;
+	TupleTableSlot *fetched = kept->fetched;
+	int column = 0;
 
 	slot_getallattrs(row);
-	for (int i = 0; i < desc->natts; i++)
+	while (column < ncolumns && !is_external(kept, row, column))
+		column++;
+	if (column == ncolumns)
+		return row;
+	ExecClearTuple(fetched);
+	memcpy(fetched->tts_values, row->tts_values, ncolumns * sizeof(Datum));
+	memcpy(fetched->tts_isnull, row->tts_isnull, ncolumns * sizeof(bool));
+	for (; column < ncolumns; column++)
 	{
-		struct varlena *value;
+		struct varlena *value = (struct varlena *) DatumGetPointer(fetched->tts_values[column]);
 
-		if (row->tts_isnull[i] || TupleDescAttr(desc, i)->attlen != -1)
-			continue;
-		value = (struct varlena *) DatumGetPointer(row->tts_values[i]);
-		if (!VARATT_IS_EXTERNAL(value))
-			continue;
-		if (fetched == NULL)
-		{
-			fetched = palloc(desc->natts * sizeof(Datum));
-			values = memcpy(fetched, row->tts_values, desc->natts * sizeof(Datum));
-		}
-		values[i] = PointerGetDatum(detoast_external_attr(value));
+		if (is_external(kept, fetched, column))
+			fetched->tts_values[column] = PointerGetDatum(detoast_external_attr(value));
 	}
-	return heap_form_minimal_tuple(desc, values, row->tts_isnull);
+	return ExecStoreVirtualTuple(fetched);
 }
 
 static bool
@@ -117,7 +124,7 @@ kept_row(TupleTableSlot *row, DestReceiver *dest)
 		kept->size *= 2;
 		kept->rows = repalloc_huge(kept->rows, kept->size * sizeof(MinimalTuple));
 	}
-	kept->rows[kept->nrows] = copy_row(kept, row);
+	kept->rows[kept->nrows] = ExecCopySlotMinimalTuple(fetch_external(kept, row));
 	kept->bytes += kept->rows[kept->nrows++]->t_len + sizeof(MinimalTuple);
 	MemoryContextSwitchTo(old);
 	kept->is_complete = kept->bytes <= kept->max_bytes;

@@ -10,9 +10,9 @@
 
 #include "access/htup_details.h"
 #include "access/table.h"
-#include "access/transam.h"
 #include "catalog/dependency.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "nodes/nodeFuncs.h"
@@ -418,10 +418,21 @@ read_input_state(SxView *view, const char *name, int number)
 	}
 }
 
+/* In SQL, or a procedural language, and not immutable. */
 static bool
-is_user_function(Oid function, void *context)
+may_read_tables(Oid function, void *context)
 {
-	return function >= FirstNormalObjectId && func_volatile(function) != PROVOLATILE_IMMUTABLE;
+	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	Form_pg_proc form;
+	bool may_read;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for function %u", function);
+	form = (Form_pg_proc) GETSTRUCT(tuple);
+	may_read = form->prolang != INTERNALlanguageId && form->prolang != ClanguageId &&
+			   form->provolatile != PROVOLATILE_IMMUTABLE;
+	ReleaseSysCache(tuple);
+	return may_read;
 }
 
 /* Whether a query reads other relations than the stream, or calls functions that may. */
@@ -433,7 +444,7 @@ reads_tables(Node *node, void *context)
 
 	if (node == NULL)
 		return false;
-	if (check_functions_in_node(node, is_user_function, NULL))
+	if (check_functions_in_node(node, may_read_tables, NULL))
 		return true;
 	if (!IsA(node, Query))
 		return expression_tree_walker(node, reads_tables, context);

@@ -49,6 +49,7 @@
 
 #define LOOK_AGAIN_US USECS_PER_SEC /* after the catalog could not be read */
 #define MAX_SLEEP_MS 60000
+#define PATIENCE "1min" /* with other workers of the stream */
 #define MEETING_LOOK_US                                                                            \
 	100000 /* how far others have moved the reader that younger ones are to meet */
 
@@ -111,7 +112,7 @@ lock_stream(Oid stream)
 	int nestlevel = NewGUCNestLevel();
 
 	if (sx_worker_has_siblings())
-		(void) set_config_option("lock_timeout", "0", PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+		(void) set_config_option("lock_timeout", PATIENCE, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE,
 								 true, 0, false);
 	sx_time_limit_suspend();
 	sx_lock_stream(stream);

@@ -3,10 +3,11 @@
 use strict;
 use warnings;
 
+use PostgreSQL::Test::Utils;
 use StreamX;
 use Test::More;
 
-my $broker = StreamX::Broker->new(orders => 5, few => 2, quiet => 2, meeting => 4);
+my $broker = StreamX::Broker->new(orders => 5, few => 2, quiet => 2, turns => 2, meeting => 4);
 my $node = streamx_node('workers', broker => $broker,
 	settings => [ 'streamx.batch_rows = 100', 'streamx.batch_linger = 1ms', 'streamx.max_restart_backoff = 300ms', 'streamx.discovery_interval = 1s' ]);
 my $workers = q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'streamx worker'};
@@ -156,6 +157,41 @@ $broker->produce('quiet', 0, at('15:20:00'));
 caught_up($node, 'quiet');
 shows($node, q{SELECT count(*) FROM streamx.late_rows WHERE stream = 'quiet'::regclass}, '2', 'rows from before are late');
 verified($node, 'quiet_windows');
+
+# They aggregate at the same time, before they take turns to merge; what became late meanwhile is judged anew
+$node->safe_psql('postgres', <<'END');
+CREATE FUNCTION aggregated(n int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN RAISE LOG 'aggregated %', n; RETURN n; END $$;
+CREATE FOREIGN TABLE turns (n int, at timestamptz) SERVER kafka OPTIONS (topic 'turns', workers '2', event_time 'at');
+CREATE VIEW turned WITH (streamx.continuous) AS SELECT tumble(at, '1 hour') AS w, count(*) AS n, sum(public.aggregated(n)) AS total FROM turns GROUP BY 1;
+CREATE VIEW turned_hops WITH (streamx.continuous) AS SELECT hop(at, '2 hours', '1 hour') AS w, sum(n) AS total FROM turns GROUP BY 1;
+CREATE VIEW turned_sessions WITH (streamx.continuous) AS SELECT session(at, '10 minutes') AS w, sum(n) AS total FROM turns GROUP BY 1;
+END
+sub turn { return sprintf('{"n": %d, "at": "2024-05-01T%sZ"}', @_); }
+eventually($node, q{SELECT count(*) FROM streamx.stat_workers WHERE stream_name = 'turns' AND state = 'caught up'}, '2', 'two workers, each with a partition');
+$broker->produce('turns', 0, turn(1, '10:00:00'));
+caught_up($node, 'turns');
+$broker->produce('turns', 1, turn(2, '14:00:00'));
+caught_up($node, 'turns');
+
+my $holder = $node->background_psql('postgres');
+$holder->query_safe(q{BEGIN; SELECT streamx.resume('turns')}); # it has the stream's lock now
+sub waits { return "SELECT count(*) FROM pg_locks JOIN streamx.stat_workers w USING (pid) WHERE NOT granted AND stream_name = 'turns' AND number = $_[0]"; }
+$broker->produce('turns', 0, turn(16, '14:30:00'));
+eventually($node, waits(1), '1', 'the first worker waits for its turn');
+$broker->produce('turns', 1, turn(32, '10:30:00'), turn(64, '13:30:00'), turn(128, '14:15:00'));
+eventually($node, waits(2), '1', 'so does the second');
+shows($node, q{SELECT count(*), count(backend_xmin), count(backend_xid) FROM pg_stat_activity JOIN streamx.stat_workers USING (pid) WHERE stream_name = 'turns'}, '2|0|0', 'without a snapshot');
+shows($node, q{SELECT count(*) FROM pg_locks JOIN streamx.stat_workers USING (pid) WHERE granted AND locktype <> 'virtualxid' AND stream_name = 'turns'}, '0', 'or a lock');
+is(join(' ', slurp_file($node->logfile) =~ /aggregated (\d+)/g), '1 2 16 32 64 128', 'all rows are aggregated');
+$holder->query_safe('ROLLBACK');
+$holder->quit;
+caught_up($node, 'turns');
+shows($node, $watermark =~ s/quiet/turns/r, '14:15:00', 'the watermark has moved between the two');
+shows($node, q{SELECT view, event_time::time, counted FROM streamx.late_rows WHERE stream = 'turns'::regclass ORDER BY view::text, event_time},
+	"turned|10:30:00|f\nturned|13:30:00|f\nturned_hops|10:30:00|f\nturned_hops|13:30:00|t\nturned_sessions|10:30:00|f\nturned_sessions|13:30:00|f", 'so rows that were on time are late');
+shows($node, q{SELECT lower(w)::time, n, total FROM turned ORDER BY 1}, "10:00:00|1|1\n14:00:00|3|146", 'and do not count');
+is(join(' ', slurp_file($node->logfile) =~ /aggregated (\d+)/g), '1 2 16 32 64 128 128', 'rows of which some became late were aggregated again');
+verified($node, $_) for qw(turned turned_hops turned_sessions);
 
 # A later view catches up by a reader of its own, under load, and joins the reader that two workers serve
 $node->safe_psql('postgres', q{CREATE FOREIGN TABLE meeting (n int, item text, at timestamptz) SERVER kafka OPTIONS (topic 'meeting', workers '2', event_time 'at', watermark_delay '1 day');
