@@ -101,6 +101,7 @@ CREATE FOREIGN TABLE wrong (a int) SERVER kafka OPTIONS (topic 'x', on_gap 'igno
 CREATE FOREIGN TABLE wrong (a int) SERVER streamx OPTIONS (retain 'perhaps');
 CREATE FOREIGN TABLE wrong (a int) SERVER kafka OPTIONS (topic 'x', workers 'many');
 CREATE FOREIGN TABLE wrong (a int) SERVER kafka OPTIONS (topic 'x', workers '0');
+CREATE FOREIGN TABLE wrong (a int) SERVER kafka OPTIONS (topic 'x', workers '33');
 CREATE FOREIGN TABLE wrong (at date) SERVER kafka OPTIONS (topic 'x', event_time 'at', idle_timeout '1 s', idle_advance '5 s');
 CREATE FOREIGN TABLE wrong (a int OPTIONS (field '.a')) SERVER kafka OPTIONS (topic 'x');
 CREATE FOREIGN TABLE wrong (a int OPTIONS (metadata 'size')) SERVER kafka OPTIONS (topic 'x');
@@ -263,7 +264,7 @@ CREATE FOREIGN TABLE everything (
 	key bytea OPTIONS (metadata 'key'), headers jsonb OPTIONS (metadata 'headers')
 ) SERVER kafka OPTIONS (topic 'orders.created', format 'json', root 'payload.after', event_time 'sent',
 	timezone 'Europe/Berlin', timestamp_format 'epoch_ms', watermark_delay '1 day 2:03:04', idle_timeout 'off',
-	idle_advance 'off', max_future 'PT2H', on_error 'skip', on_gap 'skip', workers '1');
+	idle_advance 'off', max_future 'PT2H', on_error 'skip', on_gap 'skip', workers '32');
 CREATE FOREIGN TABLE inserted (at timestamp) SERVER tables
 	OPTIONS (event_time 'at', watermark_delay '0', idle_timeout '1 min', on_error 'dead_letter', retain 'off');
 CREATE FOREIGN TABLE retained (a int) SERVER streamx OPTIONS (retain 'on');
