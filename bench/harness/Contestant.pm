@@ -56,6 +56,7 @@ my @contestants = (
 	{ name => 'kafka-streams-local', title => 'Kafka Streams, no repartition', program => 'jvm/run', result => 'table' },
 	{ name => 'kafka-streams-discard', title => 'Kafka Streams, no sink', program => 'jvm/run', result => 'csv' },
 	{ name => 'streamx', title => 'streamx', result => 'table' },
+	{ name => 'streamx-2', title => 'streamx, workers = 2', result => 'table', workers => 2 },
 	{ name => 'streamx-1g', title => 'streamx, batch_memory = 1GB', result => 'table', settings => { 'streamx.batch_memory' => '1GB' } });
 
 sub contestants { return @contestants; }

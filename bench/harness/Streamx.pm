@@ -23,7 +23,7 @@ sub run_streamx
 	my $peak = 0;
 
 	set($_, $settings->{$_}) for keys %$settings;
-	my @workers = create_view($race->{topic}, $shape);
+	my @workers = create_view($race->{topic}, $shape, $contestant->{workers} // 1);
 	$profiler = profile($workers[0], "$race->{setup}{profile}/$shape->{name}.data") if $race->{setup}{profile};
 	until (@samples && $samples[-1]{done} >= $race->{count})
 	{
@@ -40,27 +40,27 @@ sub run_streamx
 	return { samples => \@samples, peak => max($peak, 0), more => { state_rows => $rows } };
 }
 
-# The view, or as many as the shape says; pids of the workers, one for each stream.
+# The view, or as many as the shape says; pids of the workers, one for each stream, or more.
 sub create_view
 {
-	my ($topic, $shape) = @_;
+	my ($topic, $shape, $workers) = @_;
 	my $streams = scalar @{ $shape->{streams} // ['orders'] };
 
 	ask('BEGIN');
-	is_nexmark($shape) ? create_nexmark($shape, $topic) : create_orders($topic, $shape);
+	is_nexmark($shape) ? create_nexmark($shape, $topic) : create_orders($topic, $shape, $workers);
 	ask('COMMIT');
 	wait_for("SELECT count(DISTINCT reader) = $streams FROM streamx.progress", 'partitions');
-	return wait_for_workers($streams);
+	return wait_for_workers($streams * ($workers // 1));
 }
 
 sub create_orders
 {
-	my ($topic, $shape) = @_;
+	my ($topic, $shape, $workers) = @_;
 	my $window = window_call($shape);
 
 	ask("CREATE FOREIGN TABLE orders (order_id text, customer_id text, category text, amount numeric(10,2),
 		currency text, quantity int, event_time timestamptz, note text)
-		SERVER kafka OPTIONS (topic '$topic', event_time 'event_time', watermark_delay '5 seconds')");
+		SERVER kafka OPTIONS (topic '$topic', event_time 'event_time', watermark_delay '5 seconds', workers '@{[$workers // 1]}')");
 	ask("CREATE VIEW revenue WITH (streamx.continuous) AS SELECT $window AS w, $shape->{only} AS own FROM orders GROUP BY w") if $shape->{only};
 	for my $i (1 .. ($shape->{only} ? 0 : $shape->{views} // 1))
 	{
