@@ -112,8 +112,8 @@ lock_stream(Oid stream)
 	int nestlevel = NewGUCNestLevel();
 
 	if (sx_worker_has_siblings())
-		(void) set_config_option("lock_timeout", PATIENCE, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-								 true, 0, false);
+		(void) set_config_option("lock_timeout", PATIENCE, PGC_SUSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
 	sx_time_limit_suspend();
 	sx_lock_stream(stream);
 	sx_time_limit_restart(InvalidOid);
