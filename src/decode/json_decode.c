@@ -40,12 +40,15 @@ typedef struct JsonState
 	const char *root_path;
 	const SxFilter *filter; /* NULL: none */
 	uint32 *filter_numbers; /* of nodes, by field of the filter */
+	SxJsonGate *gate;		/* the filter's */
 	int ncolumns;
 	SxJsonNode **columns; /* by column */
 	SxField *fields;	  /* by node */
 } JsonState;
 
 static NameTree **add_filter(JsonState *state, NameTree *tree, const char *text);
+static void make_gate(JsonState *state, NameTree *tree, NameTree **filter_trees);
+static bool passes_filter(const void *state, const SxField *fields);
 static NameTree *add_path(NameTree *tree, const char *path);
 static NameTree *add_name(NameTree *tree, const char *name, int length);
 static SxJsonNode *make_node(NameTree *tree, uint32_t *number);
@@ -76,8 +79,8 @@ sx_json_open(const SxStream *stream, const AttrNumber *columns, int ncolumns)
 			trees[i] = add_path(object, column->field);
 	}
 	state->root = make_node(tree, &number);
-	for (i = 0; state->filter && i < list_length(state->filter->fields); i++)
-		state->filter_numbers[i] = filter_trees[i]->node->number;
+	if (state->filter)
+		make_gate(state, tree, filter_trees);
 	state->object = object->node;
 	state->root_path = stream->root;
 	state->ncolumns = ncolumns;
@@ -105,7 +108,7 @@ sx_json_decode(void *opaque, const SxPayload *payload, SxField *fields, int *sql
 
 	if (!sx_json_scan(state->json, payload->data, payload->length, &state->message.scan,
 					  &problem) ||
-		!sx_json_find(&state->message, state->root, state->fields, &problem))
+		!sx_json_find(&state->message, state->root, state->gate, state->fields, &problem))
 	{
 		report(&problem, sqlstate, message);
 		return SX_VERDICT_BAD;
@@ -116,8 +119,16 @@ sx_json_decode(void *opaque, const SxPayload *payload, SxField *fields, int *sql
 		*message = "message is not a JSON object";
 		return SX_VERDICT_BAD;
 	}
-	if (state->filter && !sx_match(state->filter, state->fields, state->filter_numbers))
+	if (state->filter &&
+		!(state->message.is_asked ? state->message.is_open : passes_filter(state, state->fields)))
 		return SX_VERDICT_FILTERED;
+	/* passes now, but a field of the filter that came before had another value */
+	if (unlikely(state->message.has_skipped) &&
+		!sx_json_find(&state->message, state->root, NULL, state->fields, &problem))
+	{
+		report(&problem, sqlstate, message);
+		return SX_VERDICT_BAD;
+	}
 	if (unlikely(state->fields[state->object->number].kind != SX_FIELD_OBJECT))
 	{
 		*message = psprintf("message has no JSON object \"%s\"", state->root_path);
@@ -166,6 +177,47 @@ add_filter(JsonState *state, NameTree *tree, const char *text)
 	state->filter = filter;
 	state->filter_numbers = palloc(sizeof(uint32) * list_length(filter->fields));
 	return trees;
+}
+
+/*
+ * Once all fields of the message that lead to fields of the filter are found, it
+ * is known whether the rest matters.
+ */
+static void
+make_gate(JsonState *state, NameTree *tree, NameTree **filter_trees)
+{
+	int nfields = list_length(state->filter->fields);
+	uint32 *watched = palloc(sizeof(uint32) * nfields);
+	SxJsonGate *gate = palloc0(sizeof(SxJsonGate));
+	ListCell *lc;
+	int i;
+
+	for (i = 0; i < nfields; i++)
+	{
+		state->filter_numbers[i] = filter_trees[i]->node->number;
+		foreach (lc, tree->children)
+		{
+			SxJsonNode *node = ((NameTree *) lfirst(lc))->node;
+
+			if (state->filter_numbers[i] < node->number || state->filter_numbers[i] >= node->last ||
+				node->is_watched)
+				continue;
+			node->is_watched = true;
+			watched[gate->nwatched++] = node->number;
+		}
+	}
+	gate->watched = watched;
+	gate->is_open = passes_filter;
+	gate->state = state;
+	state->gate = gate;
+}
+
+static bool
+passes_filter(const void *opaque, const SxField *fields)
+{
+	const JsonState *state = opaque;
+
+	return sx_match(state->filter, fields, state->filter_numbers);
 }
 
 /* Add the names of a path: "a.b"; a backslash makes the next character part of a name. */

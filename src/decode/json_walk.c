@@ -4,7 +4,7 @@
  *	  check all of it.
  *
  * A bad message must be refused whatever columns are asked for, so nothing is
- * passed by unseen:
+ * passed by unseen, unless a gate says that it is no row at all:
  *
  *      {"id":"x1", "amount":12.5}
  *      ^^   ^^   ^ ^       ^^   ^        tokens
@@ -29,6 +29,10 @@ typedef struct Walk
 	char *scratch;
 	size_t scratch_used;
 	SxField *fields;
+	const SxJsonGate *gate;
+	bool is_asked;
+	bool is_open;
+	bool has_skipped;
 	const char *problem;
 	bool is_too_deep;
 } Walk;
@@ -299,6 +303,7 @@ pass_value(Walk *walk, uint32_t depth)
 }
 
 static bool take_object(Walk *walk, SxJsonNode *node, uint32_t depth);
+static bool take_gated(Walk *walk, SxJsonNode *node);
 
 static pg_attribute_always_inline void
 take_string(Walk *walk, SxField *field)
@@ -324,7 +329,7 @@ take_string(Walk *walk, SxField *field)
 
 /* Fill a field from the value that comes next; node (or NULL) says what is wanted below it. */
 static pg_attribute_always_inline bool
-take_value(Walk *walk, SxField *field, SxJsonNode *node, uint32_t depth)
+take_value(Walk *walk, SxField *field, SxJsonNode *node, uint32_t depth, bool is_gated)
 {
 	uint32_t start = *walk->token;
 	uint32_t end;
@@ -337,7 +342,7 @@ take_value(Walk *walk, SxField *field, SxJsonNode *node, uint32_t depth)
 		field->kind = c == '{' ? SX_FIELD_OBJECT : SX_FIELD_ARRAY;
 		if (c == '{' && node != NULL && node->nchildren > 0)
 		{
-			if (!take_object(walk, node, depth))
+			if (!(is_gated ? take_gated(walk, node) : take_object(walk, node, depth)))
 				return false;
 		}
 		else if (!pass_container(walk, depth))
@@ -438,6 +443,27 @@ is_expected(const Walk *walk, const SxJsonKey *key)
 		   walk->message[start + 1 + key->length] == '"' && walk->message[start] == '"';
 }
 
+/* Pass by an object or array, looking for nothing but its end. */
+static bool
+skip_container(Walk *walk)
+{
+	uint32_t depth = 0;
+
+	do
+	{
+		char c = peek(walk);
+
+		if (c == '{' || c == '[')
+			depth++;
+		else if (c == '}' || c == ']')
+			depth--;
+		else if (*walk->token >= walk->length)
+			return fail(walk, "it ends too early");
+		walk->token++;
+	} while (depth > 0);
+	return true;
+}
+
 /* A member's value: of a wanted field the last one counts, with all below it. */
 static pg_attribute_always_inline bool
 take_member(Walk *walk, SxJsonNode *node, uint32_t depth)
@@ -446,15 +472,81 @@ take_member(Walk *walk, SxJsonNode *node, uint32_t depth)
 		return pass_value(walk, depth);
 	for (uint32_t below = node->number + 1; below < node->last; below++)
 		walk->fields[below].kind = SX_FIELD_MISSING;
-	return take_value(walk, &walk->fields[node->number], node, depth);
+	return take_value(walk, &walk->fields[node->number], node, depth, false);
+}
+
+/* Take the next name of an object, and its colon; *previous is the key before it. */
+static pg_attribute_always_inline bool
+take_name(Walk *walk, SxJsonNode *node, SxJsonKey **previous, SxJsonKey **key)
+{
+	*key = (*previous)->next;
+	if (!is_expected(walk, *key))
+	{
+		bool is_plain;
+
+		if (!look_up_name(walk, node, key, &is_plain))
+			return false;
+		/* what is expected is compared with escapes in place */
+		if (*key != NULL && is_plain)
+			(*previous)->next = *key;
+	}
+	if (*key != NULL)
+		*previous = *key;
+	walk->token++;
+	if (peek(walk) != ':')
+		return fail(walk, "a colon is expected");
+	walk->token++;
+	return true;
+}
+
+/* A watched field was found: once all of them are, the gate is asked. */
+static bool
+is_closed(Walk *walk)
+{
+	const SxJsonGate *gate = walk->gate;
+
+	for (int i = 0; i < gate->nwatched; i++)
+		if (walk->fields[gate->watched[i]].kind == SX_FIELD_MISSING)
+			return false;
+	walk->is_asked = true;
+	walk->is_open = gate->is_open(gate->state, walk->fields);
+	return !walk->is_open;
+}
+
+/* The gate is closed: only watched fields are taken from the rest of the message's object. */
+static bool
+skip_rest(Walk *walk, SxJsonNode *node, SxJsonKey *previous)
+{
+	walk->has_skipped = true;
+	while (peek(walk) == ',')
+	{
+		SxJsonKey *key;
+
+		walk->token++;
+		if (!take_name(walk, node, &previous, &key))
+			return false;
+		if (key != NULL && key->node != NULL && key->node->is_watched)
+		{
+			if (!take_member(walk, key->node, 1))
+				return false;
+			(void) is_closed(walk);
+		}
+		else if (peek(walk) == '{' || peek(walk) == '[' ? !skip_container(walk)
+														: !pass_value(walk, 1))
+			return false;
+	}
+	if (peek(walk) != '}')
+		return fail(walk, "a comma or a closing brace is expected");
+	walk->token++;
+	return true;
 }
 
 /*
  * Check an object and fill the fields of node's children; depth says how many
  * objects are open around it.  Recursion is bounded by the depth of nodes.
  */
-static bool
-take_object(Walk *walk, SxJsonNode *node, uint32_t depth)
+static pg_attribute_always_inline bool
+take_members(Walk *walk, SxJsonNode *node, uint32_t depth, bool is_gated)
 {
 	SxJsonKey *previous = &node->first;
 
@@ -466,26 +558,14 @@ take_object(Walk *walk, SxJsonNode *node, uint32_t depth)
 	}
 	for (;;)
 	{
-		SxJsonKey *key = previous->next;
+		SxJsonKey *key;
 
-		if (!is_expected(walk, key))
-		{
-			bool is_plain;
-
-			if (!look_up_name(walk, node, &key, &is_plain))
-				return false;
-			/* what is expected is compared with escapes in place */
-			if (key != NULL && is_plain)
-				previous->next = key;
-		}
-		if (key != NULL)
-			previous = key;
-		walk->token++;
-		if (peek(walk) != ':')
-			return fail(walk, "a colon is expected");
-		walk->token++;
-		if (!take_member(walk, key != NULL ? key->node : NULL, depth + 1))
+		if (!take_name(walk, node, &previous, &key) ||
+			!take_member(walk, key != NULL ? key->node : NULL, depth + 1))
 			return false;
+		if (is_gated && key != NULL && key->node != NULL && key->node->is_watched &&
+			is_closed(walk))
+			return skip_rest(walk, node, previous);
 		if (peek(walk) == '}')
 			break;
 		if (peek(walk) != ',')
@@ -494,6 +574,19 @@ take_object(Walk *walk, SxJsonNode *node, uint32_t depth)
 	}
 	walk->token++;
 	return true;
+}
+
+static bool
+take_object(Walk *walk, SxJsonNode *node, uint32_t depth)
+{
+	return take_members(walk, node, depth, false);
+}
+
+/* The message itself. */
+static bool
+take_gated(Walk *walk, SxJsonNode *node)
+{
+	return take_members(walk, node, 0, true);
 }
 
 /* A walk over the elements of an array, that of sx_json_elements. */
@@ -543,7 +636,7 @@ take_elements(Elements *elements, int level)
 			return NOT_RECTANGULAR;
 		if (elements->fields == NULL)
 			pass_value(walk, 0);
-		else if (take_value(walk, &field, NULL, 0))
+		else if (take_value(walk, &field, NULL, 0, false))
 			elements->fields[elements->count] = field;
 		elements->count++;
 	}
@@ -569,7 +662,8 @@ sx_json_hash(const char *name, uint32_t length)
 }
 
 bool
-sx_json_find(SxJsonMessage *message, SxJsonNode *root, SxField *fields, SxJsonProblem *problem)
+sx_json_find(SxJsonMessage *message, SxJsonNode *root, const SxJsonGate *gate, SxField *fields,
+			 SxJsonProblem *problem)
 {
 	Walk walk = start_walk(message, 0);
 	uint32_t i;
@@ -577,10 +671,15 @@ sx_json_find(SxJsonMessage *message, SxJsonNode *root, SxField *fields, SxJsonPr
 	for (i = 0; i < root->last; i++)
 		fields[i].kind = SX_FIELD_MISSING;
 	walk.fields = fields;
-	if (take_value(&walk, &fields[root->number], root, 0) &&
+	walk.gate = gate;
+	if ((gate ? take_value(&walk, &fields[root->number], root, 0, true)
+			  : take_value(&walk, &fields[root->number], root, 0, false)) &&
 		walk.token != walk.tokens + message->scan.ntokens)
 		fail(&walk, "something follows its end");
 	message->scratch_used = walk.scratch_used;
+	message->is_asked = walk.is_asked;
+	message->is_open = walk.is_open;
+	message->has_skipped = walk.has_skipped;
 	if (walk.problem == NULL)
 		return true;
 	problem->kind = walk.is_too_deep ? SX_JSON_TOO_LARGE : SX_JSON_MALFORMED;

@@ -43,11 +43,12 @@ struct SxJsonNode
 	uint32_t number;
 	uint32_t last;
 	uint32_t nchildren; /* 0: a value only */
-	uint32_t nkeys;		/* children first, then unwanted ones as they come */
-	SxJsonKey *keys;	/* nchildren + SX_JSON_MAX_UNWANTED */
-	uint32_t nslots;	/* a power of two, more than twice the keys */
-	SxJsonKey **slots;	/* hash table of keys */
-	SxJsonKey first;	/* its next is the first key of the last object */
+	bool is_watched; /* a gate asks for it, or for what is below it: only of the root's children */
+	uint32_t nkeys;	 /* children first, then unwanted ones as they come */
+	SxJsonKey *keys; /* nchildren + SX_JSON_MAX_UNWANTED */
+	uint32_t nslots; /* a power of two, more than twice the keys */
+	SxJsonKey **slots; /* hash table of keys */
+	SxJsonKey first;   /* its next is the first key of the last object */
 };
 
 /* A message that was scanned, and how much of its scratch memory is taken. */
@@ -55,7 +56,24 @@ typedef struct SxJsonMessage
 {
 	SxJsonScan scan;
 	size_t scratch_used;
+	/* what a gate said at last, and whether values were passed by when it said no before */
+	bool is_asked;
+	bool is_open;
+	bool has_skipped;
 } SxJsonMessage;
+
+/*
+ * Who knows, as soon as all watched nodes were found, that the rest of a message is
+ * of no use: of that only names, scalars and the nesting of the message's own fields
+ * are checked.
+ */
+typedef struct SxJsonGate
+{
+	const uint32 *watched; /* numbers of nodes */
+	int nwatched;
+	bool (*is_open)(const void *state, const SxField *fields);
+	const void *state;
+} SxJsonGate;
 
 /* The hash that slots are made with; name is padded. */
 extern uint32_t sx_json_hash(const char *name, uint32_t length);
@@ -63,10 +81,11 @@ extern uint32_t sx_json_hash(const char *name, uint32_t length);
 /*
  * Check the message that was scanned and find the fields of root and below in
  * it: fields[number] for each node; what is not there is SX_FIELD_MISSING.  The
- * fields point into the parser's buffers.
+ * fields point into the parser's buffers.  gate may be NULL.  If it opened after
+ * values were passed by, because a watched field came twice, find them again without it.
  */
-extern bool
-sx_json_find(SxJsonMessage *message, SxJsonNode *root, SxField *fields, SxJsonProblem *problem);
+extern bool sx_json_find(SxJsonMessage *message, SxJsonNode *root, const SxJsonGate *gate,
+						 SxField *fields, SxJsonProblem *problem);
 
 /*
  * The elements of an array found by sx_json_find.  Nested arrays are

@@ -164,6 +164,8 @@ compare_numbers(const char *left, size_t left_length, const char *right, size_t 
 	Decimal b;
 	int order;
 
+	if (left_length == right_length && memcmp(left, right, left_length) == 0)
+		return 0;
 	if (is_short_integer(left, left_length) && is_short_integer(right, right_length))
 	{
 		int64 x = read_short_integer(left, left_length);
