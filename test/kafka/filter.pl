@@ -102,7 +102,7 @@ $node->safe_psql('postgres', "SELECT streamx.pause('more')");
 shows($node, filtered('bid'), "0|8|4\n1|7|2\n0|8|4\n1|7|2", 'a view that leaves takes the counts along');
 
 # Many partitions are saved by one statement
-$node->safe_psql('postgres', q{CREATE FOREIGN TABLE wide (n int) SERVER kafka OPTIONS (topic 'wide', filter 'n > 2');
+$node->safe_psql('postgres', q{CREATE FOREIGN TABLE wide (n int) SERVER kafka OPTIONS (topic 'wide', filter 'n > 2', workers '2');
 	CREATE VIEW wide_count WITH (streamx.continuous) AS SELECT count(*) FROM wide});
 $broker->produce('wide', $_, map { qq({"n":$_}) } 1 .. $_) for 1 .. 5;
 caught_up($node, 'wide');
