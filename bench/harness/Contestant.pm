@@ -51,6 +51,7 @@ my @contestants = (
 	{ name => 'flink-tvf-rocksdb', title => 'Flink, window TVF, RocksDB', program => 'jvm/run', result => 'table' },
 	{ name => 'flink-tvf-discard', title => 'Flink, window TVF, no sink', program => 'jvm/run', result => 'csv' },
 	{ name => 'flink-group', title => 'Flink, group aggregate', program => 'jvm/run', result => 'table' },
+	{ name => 'flink-group-rocksdb', title => 'Flink, group aggregate, RocksDB', program => 'jvm/run', result => 'table' },
 	{ name => 'flink-group-discard', title => 'Flink, group aggregate, no sink', program => 'jvm/run', result => 'csv' },
 	{ name => 'kafka-streams', title => 'Kafka Streams', program => 'jvm/run', result => 'table' },
 	{ name => 'kafka-streams-local', title => 'Kafka Streams, no repartition', program => 'jvm/run', result => 'table' },
