@@ -69,7 +69,8 @@ needs_lock(List *views)
 	return false;
 }
 
-static void
+/* Returns false when there is no room for its groups. */
+static bool
 prepare_family(SxPrepared *prepared, List *oids, SxReader *reader, const SxBatch *batch,
 			   size_t max_bytes)
 {
@@ -83,10 +84,10 @@ prepare_family(SxPrepared *prepared, List *oids, SxReader *reader, const SxBatch
 	foreach (lc, oids)
 		views = lappend(views, unconstify(SxView *, sx_view_load(lfirst_oid(lc))));
 	if (needs_lock(views))
-		return;
+		return true;
 	sx_late_select(linitial(views), reader, batch, &selection);
 	if (selection.on_time.count == 0)
-		return;
+		return true;
 	family = palloc0(sizeof(Family));
 	family->views = oids;
 	family->on_time = selection.on_time.count;
@@ -98,22 +99,27 @@ prepare_family(SxPrepared *prepared, List *oids, SxReader *reader, const SxBatch
 	sx_family_keep(views, &input, family->kept);
 	sx_run_end(&saved);
 	prepared->bytes += sx_kept_bytes(family->kept);
-	if (sx_kept_is_complete(family->kept))
-		prepared->families = lappend(prepared->families, family);
+	if (!sx_kept_is_complete(family->kept))
+		return false;
+	prepared->families = lappend(prepared->families, family);
+	return true;
 }
 
-void
+bool
 sx_prepare(SxPrepared *prepared, SxReader *reader, const SxBatch *batch, size_t max_bytes)
 {
 	MemoryContext old = MemoryContextSwitchTo(prepared->context);
 	List *views = list_copy(reader->views);
+	bool has_room = true;
 
-	while (views != NIL)
+	while (views != NIL && has_room)
 	{
 		CHECK_FOR_INTERRUPTS();
-		prepare_family(prepared, sx_family_take(&views, batch), reader, batch, max_bytes);
+		has_room =
+			prepare_family(prepared, sx_family_take(&views, batch), reader, batch, max_bytes);
 	}
 	MemoryContextSwitchTo(old);
+	return has_room;
 }
 
 const SxKept *

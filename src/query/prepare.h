@@ -24,8 +24,9 @@ extern void sx_prepared_free(SxPrepared *prepared);
  * Run the deltas of the reader's views over a decoded batch, in a transaction with an active snapshot, and
  * keep up to max_bytes of groups.  The reader's watermark must be one that it had.  Left out, and to be
  * run under the lock, are views with inputs, and those that read tables, whose snapshot is the batch's.
+ * Returns false when there were more groups.
  */
-extern void
+extern bool
 sx_prepare(SxPrepared *prepared, SxReader *reader, const SxBatch *batch, size_t max_bytes);
 
 /*

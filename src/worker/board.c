@@ -95,8 +95,8 @@ are_equal(const SxPosting *left, const SxPosting *right)
 {
 	return left->next_offset == right->next_offset && left->event_time == right->event_time &&
 		   left->watermark == right->watermark && left->read_offset == right->read_offset &&
-		   left->end_offset == right->end_offset && left->row_at_us == right->row_at_us &&
-		   left->at_end == right->at_end;
+		   left->end_offset == right->end_offset && left->at_end == right->at_end &&
+		   left->is_silent == right->is_silent;
 }
 
 /* The entry, made if it is not there; NULL when the table is full.  Under the exclusive lock. */

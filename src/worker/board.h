@@ -23,8 +23,8 @@ typedef struct SxPosting
 	/* as of the last look */
 	int64 read_offset; /* the next to be read; messages before it may wait to be committed */
 	int64 end_offset;  /* of the log; -1: unknown */
-	int64 row_at_us;   /* when the last row came, or silence began to count (sx_now_us) */
 	bool at_end;	   /* the end of the log was seen at read_offset */
+	bool is_silent;	   /* no row came for idle_timeout, while there was somebody to hear it */
 } SxPosting;
 
 /* Ask for shared memory; from _PG_init. */

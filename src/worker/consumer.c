@@ -477,7 +477,7 @@ sx_consumer_advance(SxConsumer *consumer)
 			sx_silence_is_silent(consumer, partition - consumer->reader->partitions, now);
 	}
 	sx_held_stop(consumer);
-	sx_part_judge(consumer, now);
+	sx_part_judge(consumer);
 }
 
 /* Look ahead to what a batch without rows would do.  Of several workers one moves the watermark. */

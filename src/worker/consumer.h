@@ -62,6 +62,7 @@ typedef struct SxConsumer
 	SxReader *followed; /* the reader of that view, as of the last refresh */
 
 	SxPrepared *prepared; /* of the batch, which is decoded then; or NULL */
+	int unprepared;		  /* so many batches are only to be decoded before */
 	SxMessage *messages;  /* taken from the source, not yet committed */
 	int nmessages;
 	int messages_size;

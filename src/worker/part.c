@@ -8,7 +8,8 @@
  * Positions and event times are judged by as they are stored, under the stream's
  * lock; what was posted of them only says when it is worth to look.  That a
  * partition is at its end is known to its worker alone: it is believed
- * if it was posted at the very offset that is stored.
+ * if it was posted at the very offset that is stored.  So is its silence, which counts only
+ * while somebody could hear something.
  */
 #include "compat.h"
 
@@ -18,6 +19,7 @@
 
 #include "worker/board.h"
 #include "worker/shared.h"
+#include "worker/silence.h"
 #include "worker/task.h"
 
 static int
@@ -43,6 +45,7 @@ sx_part_post(const SxConsumer *consumer)
 	SxReader *reader = consumer->reader;
 	int count;
 	const SxSourcePartition *sources = sx_source_partitions(consumer->source, &count);
+	int64 now = sx_now_us();
 	bool has_news = false;
 
 	if (consumer->part.count == 1)
@@ -54,13 +57,14 @@ sx_part_post(const SxConsumer *consumer)
 
 		if (partition == NULL)
 			continue;
-		posting = (SxPosting){.next_offset = partition->next_offset,
-							  .event_time = partition->event_time,
-							  .watermark = reader->watermark,
-							  .read_offset = sources[i].next_offset,
-							  .end_offset = sources[i].end_offset,
-							  .row_at_us = consumer->row_at_us[partition - reader->partitions],
-							  .at_end = sources[i].at_end};
+		posting = (SxPosting){
+			.next_offset = partition->next_offset,
+			.event_time = partition->event_time,
+			.watermark = reader->watermark,
+			.read_offset = sources[i].next_offset,
+			.end_offset = sources[i].end_offset,
+			.at_end = sources[i].at_end,
+			.is_silent = sx_silence_is_silent(consumer, partition - reader->partitions, now)};
 		if (sx_board_post(own_slot(), reader->id, partition->partition, &posting))
 			has_news |= posting.at_end;
 	}
@@ -98,7 +102,6 @@ sx_part_follow(SxConsumer *consumer)
 		partition->stored_offset = partition->next_offset;
 		partition->event_time = Max(partition->event_time, postings[i].event_time);
 		reader->watermark = Max(reader->watermark, postings[i].watermark);
-		consumer->row_at_us[i] = postings[i].row_at_us;
 	}
 	reader->stored_watermark = reader->watermark;
 	pfree(postings);
@@ -107,10 +110,9 @@ sx_part_follow(SxConsumer *consumer)
 }
 
 void
-sx_part_judge(SxConsumer *consumer, int64 now)
+sx_part_judge(SxConsumer *consumer)
 {
 	SxReader *reader = consumer->reader;
-	int64 timeout_us = consumer->stream->idle_timeout_us;
 	SxPosting *postings;
 
 	if (consumer->part.count == 1)
@@ -124,8 +126,7 @@ sx_part_judge(SxConsumer *consumer, int64 now)
 			continue;
 		partition->at_end = postings[i].next_offset >= 0 && postings[i].at_end &&
 							postings[i].read_offset == partition->next_offset;
-		partition->is_silent =
-			partition->at_end && timeout_us >= 0 && now - postings[i].row_at_us >= timeout_us;
+		partition->is_silent = partition->at_end && postings[i].is_silent;
 	}
 	pfree(postings);
 }

@@ -27,8 +27,8 @@ extern void sx_part_withdraw(void);
  */
 extern bool sx_part_follow(SxConsumer *consumer);
 
-/* In the reader: which of the others' partitions are at their end, and silent.  now: as sx_now_us. */
-extern void sx_part_judge(SxConsumer *consumer, int64 now);
+/* In the reader: which of the others' partitions are at their end, and silent. */
+extern void sx_part_judge(SxConsumer *consumer);
 
 /*
  * Messages that are there and not yet taken, by anybody; 0 when nothing is known.  -1: one of the others

@@ -95,7 +95,8 @@ sx_silence_next(const SxConsumer *consumer)
 	if (consumer->stream->idle_timeout_us < 0)
 		return NEVER;
 	for (int i = 0; i < consumer->reader->npartitions; i++)
-		if (!sx_silence_is_silent(consumer, i, now))
+		if (sx_consumer_reads(consumer, consumer->reader->partitions[i].partition) &&
+			!sx_silence_is_silent(consumer, i, now))
 			earliest = Min(earliest, consumer->row_at_us[i] + consumer->stream->idle_timeout_us);
 	return earliest;
 }

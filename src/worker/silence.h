@@ -28,7 +28,7 @@ extern bool sx_silence_is_silent(const SxConsumer *consumer, int place, int64 no
 /* Whether a partition does not hold the watermark: at its end, and silent or never heard of. */
 extern bool sx_silence_is_idle(const SxConsumer *consumer, const SxSourcePartition *partition);
 
-/* When the next partition will count as silent (as sx_now_us); PG_INT64_MAX: none will. */
+/* When the next partition that the consumer reads will count as silent (as sx_now_us); PG_INT64_MAX: none will. */
 extern int64 sx_silence_next(const SxConsumer *consumer);
 
 /*

@@ -743,7 +743,8 @@ take_turn(SxTask *task, int64 queue_bytes, size_t batch_bytes, bool gives_way)
 	if (is_ready(task, limit, batch_bytes, now, &later))
 	{
 		commit_batch(task);
-		sx_part_post(task->consumer);
+		if (task->failures == 0) /* else it will not listen for a while */
+			sx_part_post(task->consumer);
 		now = sx_now_us();
 		later = task->retry_at_us > now ? task->retry_at_us : now;
 	}

@@ -49,7 +49,8 @@
 
 #define LOOK_AGAIN_US USECS_PER_SEC /* after the catalog could not be read */
 #define MAX_SLEEP_MS 60000
-#define PATIENCE "1min" /* with other workers of the stream */
+#define UNPREPARED_BATCHES 10 /* after one whose groups were too many to be kept */
+#define PATIENCE "1min"		  /* with other workers of the stream */
 #define MEETING_LOOK_US                                                                            \
 	100000 /* how far others have moved the reader that younger ones are to meet */
 
@@ -98,22 +99,30 @@ sx_worker_prepare_batch(SxConsumer *consumer, SxApplyCounts *counts)
 	counts->is_under_way = true;
 	decode(consumer);
 	consumer->prepared = sx_prepared_create(consumer->context);
-	sx_prepare(consumer->prepared, reader, batch, (size_t) work_mem * 1024);
+	if (consumer->unprepared > 0)
+		consumer->unprepared--;
+	else if (!sx_prepare(consumer->prepared, reader, batch, (size_t) work_mem * 1024))
+		consumer->unprepared = UNPREPARED_BATCHES;
 	SX_DEBUG_POINT("after-prepare");
 	PopActiveSnapshot();
 	MemoryContextSwitchTo(old);
 	counts->is_under_way = false;
 }
 
-/* Another worker of the stream may take its time: we hold nothing that anybody waits for. */
+/* Another worker of the stream may take its time: we hold nothing that anybody could wait for. */
 static void
 lock_stream(Oid stream)
 {
 	int nestlevel = NewGUCNestLevel();
 
 	if (sx_worker_has_siblings())
+	{
 		(void) set_config_option("lock_timeout", PATIENCE, PGC_SUSET, PGC_S_SESSION,
 								 GUC_ACTION_SAVE, true, 0, false);
+		/* nor is there a circle to look for, or a wait to log (log_lock_waits) */
+		(void) set_config_option("deadlock_timeout", PATIENCE, PGC_SUSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
+	}
 	sx_time_limit_suspend();
 	sx_lock_stream(stream);
 	sx_time_limit_restart(InvalidOid);

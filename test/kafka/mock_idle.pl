@@ -18,40 +18,43 @@ sub message
 # A stream, paused, with a view of windows
 sub create
 {
-	my ($name, $options) = @_;
+	my ($name, $topic, $options) = @_;
 
 	$node->safe_psql('postgres', <<"END");
 CREATE FOREIGN TABLE $name (n int, event_time timestamptz)
-	SERVER kafka OPTIONS (topic '$name', event_time 'event_time', $options);
+	SERVER kafka OPTIONS (topic '$topic', event_time 'event_time', $options);
 SELECT streamx.pause('$name');
 CREATE VIEW ${name}_windows WITH (streamx.continuous) AS
 	SELECT tumble(event_time, '1 hour') AS w, count(*) AS n FROM $name GROUP BY 1;
 END
 }
 
-# The broker goes away before a partition has been silent for long enough
+# The broker goes away before a partition has been silent for long enough, for one worker and for two
 my $noon = 1714557600 + 7200;
-create('lost', "idle_timeout '5 s'");
-$node->safe_psql('postgres', "SELECT streamx.resume('lost')");
+my @lost = qw(lost lost_shared);
+create('lost', 'lost', "idle_timeout '5 s'");
+create('lost_shared', 'lost', "idle_timeout '5 s', workers '2'");
+$node->safe_psql('postgres', "SELECT streamx.resume('$_')") for @lost;
+eventually($node, q{SELECT count(*) FROM streamx.stat_workers WHERE pid IS NOT NULL}, '3', 'three workers');
 $broker->produce('lost', $_, message($noon)) for 0, 1;
-caught_up($node, 'lost');
+caught_up($node, $_) for @lost;
 $broker->produce('lost', 0, message($noon + 18000));
-caught_up($node, 'lost');
+caught_up($node, $_) for @lost;
 $broker->tell('down all');
-eventually($node, q{SELECT state FROM streamx.stat_streams WHERE stream = 'lost'::regclass}, 'disconnected', 'the broker is away');
+eventually($node, q{SELECT DISTINCT state FROM streamx.stat_workers}, 'disconnected', 'the broker is away');
 $node->safe_psql('postgres', 'SELECT pg_sleep(6)');
-shows($node, "SELECT streamx.watermark('lost')", '2024-05-01 12:00:00+00', 'rule 10: while the broker is away no partition falls silent');
-shows($node, q{SELECT DISTINCT idle FROM streamx.stat_partitions WHERE stream = 'lost'::regclass}, 'f', 'rule 10: or idle');
+shows($node, "SELECT streamx.watermark('$_')", '2024-05-01 12:00:00+00', "rule 10: while the broker is away no partition falls silent: $_") for @lost;
+shows($node, q{SELECT DISTINCT idle FROM streamx.stat_partitions}, 'f', 'rule 10: or idle');
 $broker->tell('up all');
-eventually($node, q{SELECT state FROM streamx.stat_streams WHERE stream = 'lost'::regclass}, 'caught up', 'it is back');
+eventually($node, q{SELECT DISTINCT state FROM streamx.stat_workers}, 'caught up', 'it is back');
 $broker->produce('lost', 1, message($noon + 3600));
-caught_up($node, 'lost');
+caught_up($node, $_) for @lost;
 shows($node, 'SELECT count(*) FROM streamx.late_rows', '0', 'rule 10: what comes when it is back is on time');
-eventually($node, "SELECT streamx.watermark('lost')", '2024-05-01 17:00:00+00', 'rule 10: then silence counts again');
-verified($node, 'lost_windows');
+eventually($node, "SELECT streamx.watermark('$_')", '2024-05-01 17:00:00+00', "rule 10: then silence counts again: $_") for @lost;
+verified($node, "${_}_windows") for @lost;
 
 # A partition has an unread message, and the clock must wait for it
-create('leaderless', "idle_timeout '300 ms', idle_advance 'on'");
+create('leaderless', 'leaderless', "idle_timeout '300 ms', idle_advance 'on'");
 $broker->produce('leaderless', $_, message($noon)) for 0, 1;
 $node->safe_psql('postgres', "SELECT streamx.step('leaderless')");
 shows($node, "SELECT streamx.watermark('leaderless')", '2024-05-01 12:00:00+00', 'both partitions are known');
