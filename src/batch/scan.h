@@ -48,6 +48,8 @@ typedef struct SxScanInput
 	int nranges;
 	const SxScanExclusion *exclusions; /* sorted by partition, offset */
 	int nexclusions;
+	const SxScanRange *skips; /* offsets that were not read */
+	int nskips;
 } SxScanInput;
 
 /* One run of a plan, from before ExecutorStart to after ExecutorEnd. */
@@ -65,6 +67,9 @@ typedef struct SxScanRun
  */
 extern void sx_scan_run_begin(SxScanRun *run, const SxScanInput *input);
 extern void sx_scan_run_end(SxScanRun *run);
+
+/* Whether an offset is in one of a few ranges. */
+extern bool sx_scan_is_in(const SxScanRange *ranges, int nranges, int32 partition, int64 offset);
 
 /* Mark the scan of stream in a finished plan; returns how many scans were marked. */
 struct PlannedStmt;

@@ -226,3 +226,12 @@ origin_of_place(const SxScanInput *input, int place, int32 *partition, int64 *of
 	*offset = input->exclusions[place].offset;
 	return true;
 }
+
+bool
+sx_scan_is_in(const SxScanRange *ranges, int nranges, int32 partition, int64 offset)
+{
+	for (int i = 0; i < nranges; i++)
+		if (ranges[i].partition == partition && ranges[i].first <= offset && offset < ranges[i].end)
+			return true;
+	return false;
+}

@@ -177,13 +177,14 @@ drop_excluded(const SxScanInput *input, SxMessage *messages, int count)
 	int kept = 0;
 	int i;
 
-	if (input == NULL || input->nexclusions == 0)
+	if (input == NULL || (input->nexclusions == 0 && input->nskips == 0))
 		return count;
 	for (i = 0; i < count; i++)
 	{
 		int exclusion = sx_scan_find_exclusion(input, messages[i].partition, messages[i].offset);
 
-		if (!sx_scan_leaves_out(input, exclusion))
+		if (!sx_scan_leaves_out(input, exclusion) &&
+			!sx_scan_is_in(input->skips, input->nskips, messages[i].partition, messages[i].offset))
 			messages[kept++] = messages[i];
 	}
 	return kept;

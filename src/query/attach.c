@@ -346,6 +346,24 @@ copy_letters(Oid view, int64 reader)
 	sx_spi_end(&spi);
 }
 
+/* And so does what it was told to skip. */
+static void
+copy_skips(Oid view, int64 reader)
+{
+	Oid types[] = {OIDOID, INT4OID};
+	Datum values[] = {ObjectIdGetDatum(view), Int32GetDatum((int32) reader)};
+	SxSpi spi;
+
+	sx_spi_begin(&spi);
+	sx_spi_execute("INSERT INTO streamx_internal.skip (reader, topic, \"partition\","
+				   " from_offset, to_offset, is_asked, recorded_at)"
+				   " SELECT $2, k.topic, k.\"partition\", k.from_offset, k.to_offset,"
+				   " k.is_asked, k.recorded_at FROM streamx_internal.skip k"
+				   " JOIN streamx.view_streams s ON s.reader = k.reader WHERE s.view = $1",
+				   2, types, values, NULL, false);
+	sx_spi_end(&spi);
+}
+
 int32
 sx_attach_leave(Oid view, bool is_paused)
 {
@@ -370,6 +388,7 @@ sx_attach_leave(Oid view, bool is_paused)
 						2, types, values, &found);
 	copy_letters(view, reader);
 	SX_DEBUG_POINT("in-leaving");
+	copy_skips(view, reader);
 	types[1] = INT4OID;
 	values[1] = Int32GetDatum(reader);
 	stream = query_int8(

@@ -207,6 +207,14 @@ sx_shadow_attach(Oid view, Oid shadow)
 			" LATERAL (SELECT coalesce(o.start_offset, p.start_offset)) AS b (start_offset)"
 			" WHERE s.view = $1",
 			view, shadow, id);
+	if (is_kafka)
+		execute_about("INSERT INTO streamx_internal.skip (reader, topic, \"partition\","
+					  " from_offset, to_offset, is_asked, recorded_at)"
+					  " SELECT $3, k.topic, k.\"partition\", k.from_offset, k.to_offset,"
+					  " k.is_asked, k.recorded_at FROM streamx_internal.skip AS k"
+					  " JOIN streamx.view_streams AS s ON s.reader = k.reader"
+					  " WHERE s.view = $1 AND k.is_asked",
+					  view, shadow, id);
 	CommandCounterIncrement();
 	CacheInvalidateRelcacheByRelid(reader->stream);
 	sx_apply_first_rows(shadow);

@@ -62,6 +62,7 @@ refuse(const SxView *view, const char *reason, const char *hint) pg_attribute_no
 static void notice_tables(const SxView *view);
 static void load_ranges(const SxView *view, const SxStream *stream, SxScanInput *input);
 static void load_exclusions(const SxView *view, SxScanInput *input);
+static void load_skips(const SxView *view, SxScanInput *input);
 static void notice_removed(const SxView *view, int64 removed_through);
 static void
 compare_results(const SxView *view, const Accepted *all, double tolerance, ReturnSetInfo *result);
@@ -101,6 +102,7 @@ streamx_verify(PG_FUNCTION_ARGS)
 	input.stream = view->stream;
 	load_ranges(view, stream, &input);
 	load_exclusions(view, &input);
+	load_skips(view, &input);
 	all.removed_through = sx_retention_removed_through(view->relid);
 	notice_removed(view, all.removed_through);
 	compare_results(view, &all, tolerance, (ReturnSetInfo *) fcinfo->resultinfo);
@@ -227,6 +229,36 @@ load_ranges(const SxView *view, const SxStream *stream, SxScanInput *input)
 	sx_spi_end(&spi);
 	input->ranges = ranges;
 	input->nranges = (int) count;
+}
+
+/* Offsets that its reader was told to skip. */
+static void
+load_skips(const SxView *view, SxScanInput *input)
+{
+	static const char *const statement =
+		"SELECT k.\"partition\", k.from_offset, k.to_offset FROM streamx_internal.skip AS k "
+		"JOIN streamx.view_streams AS s ON s.reader = k.reader WHERE s.view = $1 AND k.is_asked";
+	static const Oid types[] = {REGCLASSOID};
+	Datum values[] = {ObjectIdGetDatum(view->relid)};
+	MemoryContext caller = CurrentMemoryContext;
+	SxScanRange *skips;
+	SxSpi spi;
+
+	sx_spi_begin(&spi);
+	input->nskips = (int) sx_spi_execute(statement, 1, types, values, NULL, true);
+	skips = MemoryContextAlloc(caller, sizeof(SxScanRange) * Max(input->nskips, 1));
+	for (int i = 0; i < input->nskips; i++)
+	{
+		HeapTuple tuple = SPI_tuptable->vals[i];
+		TupleDesc tupdesc = SPI_tuptable->tupdesc;
+		bool isnull;
+
+		skips[i].partition = DatumGetInt32(SPI_getbinval(tuple, tupdesc, 1, &isnull));
+		skips[i].first = DatumGetInt64(SPI_getbinval(tuple, tupdesc, 2, &isnull));
+		skips[i].end = DatumGetInt64(SPI_getbinval(tuple, tupdesc, 3, &isnull));
+	}
+	sx_spi_end(&spi);
+	input->skips = skips;
 }
 
 static void

@@ -27,6 +27,7 @@
 #include "utils/timestamp.h"
 
 #include "batch/connect.h"
+#include "batch/scan.h"
 #include "catalog/spi.h"
 #include "worker/held.h"
 #include "worker/part.h"
@@ -240,6 +241,36 @@ load_shadow(SxConsumer *consumer)
 	consumer->followed = followed != 0 ? sx_reader_load(followed) : NULL;
 }
 
+/* What is to be skipped that has yet to come: a rebuild begins before it. */
+static void
+load_skips(SxConsumer *consumer)
+{
+	static const char *const statement =
+		"SELECT s.\"partition\", s.from_offset, s.to_offset FROM streamx_internal.skip s"
+		" JOIN streamx.progress p USING (reader, topic, \"partition\")"
+		" WHERE s.reader = $1 AND s.is_asked AND s.to_offset > p.next_offset";
+	Oid types[] = {INT4OID};
+	Datum values[] = {Int32GetDatum(consumer->reader->id)};
+	MemoryContext caller = CurrentMemoryContext;
+	SxSpi spi;
+
+	sx_spi_begin(&spi);
+	consumer->nskips = (int) sx_spi_execute(statement, 1, types, values, NULL, true);
+	consumer->skips = MemoryContextAlloc(caller, sizeof(SxScanRange) * Max(consumer->nskips, 1));
+	for (int i = 0; i < consumer->nskips; i++)
+	{
+		HeapTuple row = SPI_tuptable->vals[i];
+		TupleDesc desc = SPI_tuptable->tupdesc;
+		bool isnull;
+
+		consumer->skips[i] =
+			(SxScanRange){.partition = DatumGetInt32(SPI_getbinval(row, desc, 1, &isnull)),
+						  .first = DatumGetInt64(SPI_getbinval(row, desc, 2, &isnull)),
+						  .end = DatumGetInt64(SPI_getbinval(row, desc, 3, &isnull))};
+	}
+	sx_spi_end(&spi);
+}
+
 /* Stream, reader and batch, as the catalog has them now, in a context of their own; or false. */
 static bool
 load(SxConsumer *consumer, int32 id)
@@ -261,6 +292,7 @@ load(SxConsumer *consumer, int32 id)
 	consumer->start = load_start(id);
 	consumer->has_windows = consumer->stream->idle_advance && load_has_windows(id);
 	load_shadow(consumer);
+	load_skips(consumer);
 	MemoryContextSwitchTo(old);
 	if (consumer->reader_context)
 		MemoryContextDelete(consumer->reader_context);
@@ -371,6 +403,25 @@ note_arrival(SxConsumer *consumer, int from)
 						consumer->stream->ncolumns * (sizeof(Datum) + sizeof(bool)));
 }
 
+/* Give back messages that are to be skipped, of those taken last. */
+static void
+drop_skipped(SxConsumer *consumer, int from)
+{
+	int kept = from;
+
+	for (int i = from; consumer->nskips > 0 && i < consumer->nmessages; i++)
+	{
+		SxMessage *message = &consumer->messages[i];
+
+		if (sx_scan_is_in(consumer->skips, consumer->nskips, message->partition, message->offset))
+			sx_source_release(consumer->source, message, 1);
+		else
+			consumer->messages[kept++] = *message;
+	}
+	if (consumer->nskips > 0)
+		consumer->nmessages = kept;
+}
+
 int
 sx_consumer_collect(SxConsumer *consumer, int max_rows, size_t max_bytes, int timeout_ms)
 {
@@ -395,6 +446,7 @@ sx_consumer_collect(SxConsumer *consumer, int max_rows, size_t max_bytes, int ti
 		came = sx_source_poll(consumer->source, &consumer->messages[from], wanted,
 							  max_bytes - consumer->bytes, timeout_ms);
 		consumer->nmessages += came;
+		drop_skipped(consumer, from);
 		if (consumer->limits || consumer->nheld > 0)
 			sx_held_back(consumer, from, max_rows);
 		note_arrival(consumer, from);

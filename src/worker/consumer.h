@@ -59,7 +59,9 @@ typedef struct SxConsumer
 	bool has_windows;  /* with idle_advance: whether some view of the reader has any */
 	Oid shadow;		   /* the view of the reader, if it is a shadow: of that view */
 	Oid shadow_of;
-	SxReader *followed; /* the reader of that view, as of the last refresh */
+	int nskips;
+	struct SxScanRange *skips; /* offsets that were skipped by the view, and are to be again */
+	SxReader *followed;		   /* the reader of that view, as of the last refresh */
 
 	SxPrepared *prepared; /* of the batch, which is decoded then; or NULL */
 	int unprepared;		  /* so many batches are only to be decoded before */

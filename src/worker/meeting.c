@@ -10,7 +10,7 @@
  * are asked to stand still for a moment when it is near.
  *
  * They are one if nothing tells them apart any more: positions, greatest event
- * times, watermark, and the messages that they refused.  Where the younger one
+ * times, watermark, and the messages that they refused or skipped.  Where the younger one
  * began is kept with its views, for verify.
  */
 #include "compat.h"
@@ -207,6 +207,21 @@ have_refused_alike(const Pair *pair)
 			   " LIMIT 1") == 0;
 }
 
+/* Whether the two were told to skip the same offsets, as far as both have read. */
+static bool
+have_skipped_alike(const Pair *pair)
+{
+	return execute(pair,
+				   "SELECT FROM (SELECT DISTINCT s.reader, s.\"partition\", s.to_offset,"
+				   "  GREATEST(s.from_offset, b.start_offset) AS from_offset"
+				   "  FROM streamx_internal.skip s JOIN (SELECT p.\"partition\","
+				   "   max(p.start_offset) AS start_offset FROM streamx.progress p"
+				   "   WHERE p.reader IN ($1, $2) GROUP BY 1) b USING (\"partition\")"
+				   "  WHERE s.reader IN ($1, $2) AND s.is_asked AND s.to_offset > b.start_offset) k"
+				   " GROUP BY k.\"partition\", k.from_offset, k.to_offset HAVING count(*) = 1"
+				   " LIMIT 1") == 0;
+}
+
 static void
 move_views(const Pair *pair)
 {
@@ -241,7 +256,7 @@ join_readers(SxTask *task, void *argument)
 	if (younger && older && !younger->paused && !older->paused && have_met(younger, older))
 	{
 		sx_spi_begin(&spi);
-		pair->are_joined = have_refused_alike(pair);
+		pair->are_joined = have_refused_alike(pair) && have_skipped_alike(pair);
 		if (!pair->are_joined)
 			task->join_at_us = PG_INT64_MAX; /* what they refused will not change */
 		if (pair->are_joined)

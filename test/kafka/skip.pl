@@ -1,0 +1,72 @@
+# Messages that nobody can take are skipped when somebody says so: recorded, and skipped again by a rebuild
+
+use strict;
+use warnings;
+
+use StreamX;
+use Test::More;
+
+my $broker = StreamX::Broker->new(orders => 2);
+my $node = streamx_node('skip', broker => $broker, settings => [ 'streamx.max_restart_backoff = 300ms' ]);
+
+sub refused
+{
+	my ($sql, $pattern, $name) = @_;
+	my ($status, undef, $error) = $node->psql('postgres', $sql);
+
+	like($error, $pattern, $name);
+}
+
+# Given a stream that stops at a bad message
+$node->safe_psql('postgres', <<'END');
+CREATE FOREIGN TABLE orders (n int) SERVER kafka OPTIONS (topic 'orders', on_error 'stop');
+CREATE VIEW total WITH (streamx.continuous) AS SELECT count(*), sum(n) FROM orders;
+CREATE VIEW items WITH (streamx.continuous) AS SELECT n % 2 AS item, count(DISTINCT n) FROM orders GROUP BY 1;
+CREATE FOREIGN TABLE own (n int) SERVER streamx;
+CREATE ROLE stranger;
+GRANT SELECT ON orders TO stranger;
+END
+$broker->produce('orders', $_, map { qq({"n": $_}) } 1 .. 10) for 0, 1;
+caught_up($node, 'orders');
+$broker->produce('orders', 0, '{bad', '{"n": 100}', '{worse', '{"n": 1000}');
+eventually($node, q{SELECT state FROM streamx.stat_streams WHERE stream = 'orders'::regclass}, 'failing', 'the stream stops');
+
+# When some of it is skipped
+refused("SELECT streamx.skip('orders', 0, 14)", qr/has no offset 14 yet.*It ends before offset 14/s, 'what has not come yet cannot be skipped');
+refused("SELECT streamx.skip('orders', 0, 9)", qr/no view of stream "orders" has yet to read offset 9 of partition 0.*streamx\.rebuild/s, 'nor what was read');
+refused("SET ROLE stranger; SELECT streamx.skip('orders', 0, 10)", qr/must be owner of foreign table orders/, 'nor by a stranger');
+refused("SELECT streamx.skip('total', 0, 10)", qr/"total" is not a stream of Kafka/, 'of a stream');
+refused("SELECT streamx.skip('own', 0, 10)", qr/"own" is not a stream of Kafka/, 'of Kafka');
+$node->safe_psql('postgres', "SELECT streamx.skip('orders', 0, 12)");
+
+# Then the rest counts, and what does not is known
+caught_up($node, 'orders');
+shows($node, 'TABLE total', '21|1110', 'it goes on behind it');
+shows($node, 'SELECT view, "partition", from_offset, to_offset, reason FROM streamx.skips ORDER BY 1', "total|0|10|13|asked\nitems|0|10|13|asked", 'what was skipped is recorded');
+shows($node, 'SET ROLE stranger; SELECT count(*) FROM streamx.skips', '2', 'for all who may read the stream');
+verified($node, $_) for qw(total items);
+
+# It stays skipped: by a view that leaves and comes back, and by a rebuild
+$node->safe_psql('postgres', "SELECT streamx.pause('total'); SELECT streamx.resume('total')");
+eventually($node, 'SELECT count(DISTINCT reader) FROM streamx.view_streams', '1', 'a view that was away comes back');
+$node->safe_psql('postgres', "SELECT streamx.rebuild('items')");
+eventually($node, 'SELECT count(*) FROM streamx.views WHERE shadow_of IS NOT NULL', '0', 'a view is rebuilt');
+eventually($node, 'SELECT count(DISTINCT reader) FROM streamx.view_streams', '1', 'and comes back, too');
+$broker->produce('orders', 1, '{"n": 2}');
+caught_up($node, 'orders');
+shows($node, 'TABLE total', '22|1112', 'all go on');
+shows($node, 'SELECT * FROM items ORDER BY 1', "0|6\n1|5", 'without what was skipped');
+verified($node, $_) for qw(total items);
+
+# Whoever comes later was told nothing: it stops there, and joins nobody when it is told something else
+$node->safe_psql('postgres', 'CREATE VIEW later WITH (streamx.continuous) AS SELECT count(*) FROM orders');
+eventually($node, q{SELECT state FROM streamx.stat_views WHERE view = 'later'::regclass}, 'failing', 'a later view stops at the same message');
+$node->safe_psql('postgres', "SELECT streamx.skip('orders', 0, 12)");
+caught_up($node, 'orders');
+shows($node, 'TABLE later', '22', 'until it is told, too');
+eventually($node, 'SELECT count(DISTINCT reader) FROM streamx.view_streams', '1', 'and joins those who skipped the same');
+verified($node, $_) for qw(total items later);
+
+$node->stop;
+$broker->stop;
+done_testing();
