@@ -128,6 +128,7 @@ CREATE TABLE streamx.views (
     retention         interval,
     refused_retention interval,
     settings          text[] NOT NULL DEFAULT '{}',
+    sealed_through    timestamptz NOT NULL DEFAULT '-infinity',
     created_at        timestamptz NOT NULL DEFAULT now(),
     shadow_of         regclass UNIQUE,  -- the view whose place this one is to take
     rejudge           boolean NOT NULL DEFAULT false
@@ -135,6 +136,7 @@ CREATE TABLE streamx.views (
 COMMENT ON TABLE streamx.views IS 'continuous views';
 COMMENT ON COLUMN streamx.views.shadow_of IS 'of a shadow, which streamx.rebuild makes: the view whose place it is to take';
 COMMENT ON COLUMN streamx.views.rejudge IS 'of a shadow: it judges anew which rows are late';
+COMMENT ON COLUMN streamx.views.sealed_through IS 'windows that end by then were sealed when allowed_lateness was changed, and stay so';
 COMMENT ON COLUMN streamx.views.window_size IS 'of a window; cumulate: of the longest; session: the gap';
 COMMENT ON COLUMN streamx.views.window_step IS 'slide of hop, step of cumulate';
 CREATE SEQUENCE streamx_internal.view_id;

@@ -176,10 +176,16 @@
 		 ? NULL                                                                                    \
 		 : &getRTEPermissionInfo((query)->rteperminfos, (rte))->selectedCols)
 #define sx_compat_forget_columns(rte) ((void) 0)
+#define sx_compat_forget_permissions(rte) ((rte)->perminfoindex = 0)
+#define sx_compat_forget_all_permissions(query) ((query)->rteperminfos = NIL)
 #else
 #define sx_compat_selected_columns(query, rte)                                                     \
 	((rte)->rtekind != RTE_RELATION ? NULL : &(rte)->selectedCols)
 #define sx_compat_forget_columns(rte) ((rte)->selectedCols = NULL)
+#define sx_compat_forget_permissions(rte)                                                          \
+	((rte)->requiredPerms = 0, (rte)->checkAsUser = InvalidOid,                                    \
+	 (rte)->selectedCols = (rte)->insertedCols = (rte)->updatedCols = NULL)
+#define sx_compat_forget_all_permissions(query) ((void) 0)
 #endif
 
 #if PG_VERSION_NUM >= 180000

@@ -50,9 +50,9 @@ static char *statement_text(const char *source, int location, int length);
 static Query *analyze_query(ViewStmt *stmt, const char *source, int location, int length);
 static List *split_options(List *options, List **others);
 static void check_options(List *options, const SxDefinition *definition);
+static void check_new(const ViewStmt *stmt);
 static void check_target(ViewStmt *stmt, const SxDefinition *definition);
 static RawStmt *dummy_select(List *targetlist);
-static void record_catalog(SxRelations *relations, const char *text, List *options);
 
 bool
 sx_define_is_wanted(List *options)
@@ -69,35 +69,54 @@ sx_define_is_wanted(List *options)
 	return false;
 }
 
+Oid
+sx_define_existing(const RangeVar *name)
+{
+	/* not RangeVarGetRelid: a temporary table, or another schema's view, may come first */
+	return get_relname_relid(name->relname, RangeVarGetCreationNamespace(name));
+}
+
+SxStatement *
+sx_define_read(ViewStmt *stmt, const char *source, int location, int length)
+{
+	ParseState *pstate = make_parsestate(NULL);
+	SxStatement *statement = palloc0(sizeof(SxStatement));
+	List *others;
+
+	pstate->p_sourcetext = source;
+	statement->name = stmt->view;
+	statement->text = statement_text(source, location, length);
+	statement->options = split_options(stmt->options, &others);
+	statement->query = analyze_query(stmt, source, location, length);
+	statement->definition = sx_analyze(pstate, statement->query, stmt->query);
+	check_options(statement->options, statement->definition);
+	statement->definition->folds = sx_fold_is_wanted(statement->options, statement->definition);
+	check_target(stmt, statement->definition);
+
+	statement->dummy = copyObject(stmt);
+	statement->dummy->options = others;
+	statement->dummy->aliases = NIL;
+	statement->dummy->query = (Node *) dummy_select(statement->query->targetList)->stmt;
+	return statement;
+}
+
 void
 sx_define_view(ViewStmt *stmt, const char *source, int location, int length, SxRunUtility run,
 			   void *context)
 {
-	ParseState *pstate = make_parsestate(NULL);
-	SxRelations relations = {0};
-	ViewStmt *dummy = copyObject(stmt);
-	List *others;
-	List *options = split_options(stmt->options, &others);
-	Query *query;
+	SxStatement *statement = sx_define_read(stmt, source, location, length);
+	List *options = statement->options;
+	SxRelations relations = {.definition = statement->definition,
+							 .has_retention = sx_option_get(options, "retention") != NULL};
 
-	pstate->p_sourcetext = source;
-	query = analyze_query(stmt, source, location, length);
-	relations.definition = sx_analyze(pstate, query, stmt->query);
-	check_options(options, relations.definition);
-	relations.definition->folds = sx_fold_is_wanted(options, relations.definition);
-	relations.has_retention = sx_option_get(options, "retention") != NULL;
-	check_target(stmt, relations.definition);
+	check_new(stmt);
 	sx_lock_stream(relations.definition->stream->relid);
-
-	dummy->options = others;
-	dummy->aliases = NIL;
-	dummy->query = (Node *) dummy_select(query->targetList)->stmt;
-	run((Node *) dummy, context);
+	run((Node *) statement->dummy, context);
 	CommandCounterIncrement();
-	relations.visible = RangeVarGetRelid(stmt->view, NoLock, false);
+	relations.visible = sx_define_existing(stmt->view);
 
-	sx_relations_create(&relations, query);
-	record_catalog(&relations, statement_text(source, location, length), options);
+	sx_relations_create(&relations, statement->query);
+	sx_define_record(&relations, statement->text, options);
 	CommandCounterIncrement();
 	sx_retention_enter(relations.visible);
 	sx_fold_enter(relations.visible);
@@ -231,7 +250,6 @@ sx_define_check_plain_options(List *options)
 static void
 check_target(ViewStmt *stmt, const SxDefinition *definition)
 {
-	Oid existing = RangeVarGetRelid(stmt->view, NoLock, true);
 	AclResult aclresult;
 
 	if (stmt->view->relpersistence == RELPERSISTENCE_TEMP)
@@ -242,15 +260,20 @@ check_target(ViewStmt *stmt, const SxDefinition *definition)
 						errmsg("a continuous view cannot have WITH CHECK OPTION"),
 						errhint("Nothing can be inserted into it; leave the clause away.")));
 	sx_define_check_plain_options(stmt->options);
-	if (OidIsValid(existing) && stmt->replace)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("\"%s\" cannot be replaced by a continuous view yet", stmt->view->relname),
-				 errhint("Drop it first, then create the continuous view.")));
-
 	aclresult = pg_class_aclcheck(definition->stream->relid, GetUserId(), ACL_SELECT);
 	if (aclresult != ACLCHECK_OK)
 		aclcheck_error(aclresult, OBJECT_FOREIGN_TABLE, definition->stream->name);
+}
+
+/* An ordinary view has no state that could be kept. */
+static void
+check_new(const ViewStmt *stmt)
+{
+	if (stmt->replace && OidIsValid(sx_define_existing(stmt->view)))
+		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+						errmsg("\"%s\" is not a continuous view, so it cannot become one",
+							   stmt->view->relname),
+						errhint("Drop it first, then create the continuous view.")));
 }
 
 static RawStmt *
@@ -298,9 +321,8 @@ constant_value(const Const *constant, bool *is_null)
 	return constant ? constant->constvalue : (Datum) 0;
 }
 
-/* A view option's interval in microseconds, as SQL interval. */
-static Datum
-option_interval(List *options, const char *name, bool *is_null)
+Datum
+sx_define_interval(List *options, const char *name, bool *is_null)
 {
 	int64 us = sx_option_interval_us(options, name, -1);
 
@@ -308,8 +330,8 @@ option_interval(List *options, const char *name, bool *is_null)
 	return sx_interval_const(Max(us, 0))->constvalue;
 }
 
-static void
-record_catalog(SxRelations *relations, const char *text, List *options)
+void
+sx_define_record(const SxRelations *relations, const char *text, List *options)
 {
 	const SxDefinition *definition = relations->definition;
 	const char *late_rows = sx_option_get(options, "late_rows");
@@ -336,12 +358,12 @@ record_catalog(SxRelations *relations, const char *text, List *options)
 	values[9] = constant_value(definition->window_step, &nulls[9]);
 	values[10] = constant_value(definition->window_origin, &nulls[10]);
 	values[11] = constant_value(definition->window_timezone, &nulls[11]);
-	values[12] = option_interval(options, "allowed_lateness", &nulls[12]);
+	values[12] = sx_define_interval(options, "allowed_lateness", &nulls[12]);
 	nulls[12] = false;
 	values[13] = CStringGetTextDatum(late_rows ? late_rows : "store");
 	values[14] = CStringGetTextDatum(start ? start : "earliest");
-	values[15] = option_interval(options, "retention", &nulls[15]);
-	values[16] = option_interval(options, "refused_retention", &nulls[16]);
+	values[15] = sx_define_interval(options, "retention", &nulls[15]);
+	values[16] = sx_define_interval(options, "refused_retention", &nulls[16]);
 	values[17] = current_settings();
 	values[18] = relation_array(relations->inputs);
 	values[19] = relation_array(relations->input_views);

@@ -63,8 +63,8 @@ sx_family_of(const SxView *view, const Query *delta)
 	ListCell *lc;
 
 	initStringInfo(&text);
-	appendStringInfo(&text, "%u %u " INT64_FORMAT, view->stream, view->owner,
-					 view->allowed_lateness_us);
+	appendStringInfo(&text, "%u %u " INT64_FORMAT " " INT64_FORMAT, view->stream, view->owner,
+					 view->allowed_lateness_us, view->sealed_through);
 	foreach (lc, view->settings)
 		appendStringInfo(&text, " %s", (char *) lfirst(lc));
 	append_relations(&text, delta);

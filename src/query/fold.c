@@ -118,6 +118,24 @@ sx_fold_enter(Oid view)
 	sx_spi_end(&spi);
 }
 
+void
+sx_fold_replace(Oid view, bool folds)
+{
+	static const Oid types[] = {REGCLASSOID, BOOLOID};
+	static const char *const statements[] = {
+		"DELETE FROM streamx_internal.folding WHERE view = $1 AND NOT $2",
+		"INSERT INTO streamx_internal.folding (view) SELECT v.view "
+		"FROM streamx.views AS v WHERE v.view = $1 AND v.finals_view IS NOT NULL AND $2 "
+		"ON CONFLICT (view) DO NOTHING"};
+	Datum values[] = {ObjectIdGetDatum(view), BoolGetDatum(folds)};
+	SxSpi spi;
+
+	sx_spi_begin(&spi);
+	for (int i = 0; i < lengthof(statements); i++)
+		sx_spi_execute(statements[i], lengthof(types), types, values, NULL, false);
+	sx_spi_end(&spi);
+}
+
 /* ---- steps ---- */
 
 void

@@ -17,6 +17,9 @@ extern bool sx_fold_is_wanted(List *options, const SxDefinition *definition);
 /* Note a new view that folds: after its row in streamx.views, before its first batch. */
 extern void sx_fold_enter(Oid view);
 
+/* A view has another definition: whether it goes on folding.  What was folded stays. */
+extern void sx_fold_replace(Oid view, bool folds);
+
 /*
  * One step for a view that folds, in the transaction of a micro-batch and under its locks,
  * after the watermark moved.  Windows that end by removed_through need no values.

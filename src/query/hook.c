@@ -41,6 +41,7 @@
 #include "query/family.h"
 #include "query/hook.h"
 #include "query/partial.h"
+#include "query/replace.h"
 #include "query/run.h"
 #include "query/sql.h"
 #include "query/view.h"
@@ -395,18 +396,43 @@ renamed_stream(const RenameStmt *stmt)
 	return OidIsValid(relid) && sx_stream_is(relid) ? relid : InvalidOid;
 }
 
-/* CREATE OR REPLACE VIEW would leave the state without its view. */
-static void
-refuse_replacement(const ViewStmt *stmt)
+/* CREATE [OR REPLACE] VIEW: false, when it is an ordinary one. */
+static bool
+define_view(ViewStmt *stmt, UtilityCall *call)
 {
-	Oid relid = stmt->replace ? RangeVarGetRelid(stmt->view, NoLock, true) : InvalidOid;
+	Oid old = stmt->replace ? sx_define_existing(stmt->view) : InvalidOid;
+	bool is_ours = OidIsValid(old) && sx_view_is(old);
+	int location = call->pstmt->stmt_location;
+	int length = call->pstmt->stmt_len;
 
-	/* a dump makes views in two steps */
+	if (sx_define_is_wanted(stmt->options) && is_ours)
+		sx_replace_view(old, copyObject(stmt), call->source, location, length, run_statement, call);
+	else if (sx_define_is_wanted(stmt->options))
+		sx_define_view(copyObject(stmt), call->source, location, length, run_statement, call);
+	else if (is_ours && !sx_adopt_is_restoring()) /* a dump makes views in two steps */
+		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+						errmsg("continuous view \"%s\" cannot become an ordinary view",
+							   stmt->view->relname),
+						errdetail("Its state would be left without its view."),
+						errhint("Write WITH (streamx.continuous) to change its definition, or drop "
+								"it first.")));
+	else
+		return false;
+	return true;
+}
+
+/* A view's query is its rule of SELECT. */
+static void
+refuse_rule(const RuleStmt *stmt)
+{
+	Oid relid =
+		stmt->event == CMD_SELECT ? RangeVarGetRelid(stmt->relation, NoLock, true) : InvalidOid;
+
 	if (OidIsValid(relid) && sx_view_is(relid) && !sx_adopt_is_restoring())
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("continuous view \"%s\" cannot be replaced yet", stmt->view->relname),
-				 errhint("Drop it, then create it anew.")));
+		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+						errmsg("the query of continuous view \"%s\" cannot be replaced by a rule",
+							   get_rel_name(relid)),
+						errhint("Use CREATE OR REPLACE VIEW … WITH (streamx.continuous).")));
 }
 
 /* Options that CREATE refuses cannot come by ALTER. */
@@ -459,13 +485,11 @@ process_utility(PlannedStmt *pstmt, const char *source, bool read_only_tree,
 	switch (tag)
 	{
 		case T_ViewStmt:
-			refuse_replacement((ViewStmt *) stmt);
-			if (sx_define_is_wanted(((ViewStmt *) stmt)->options))
-			{
-				sx_define_view(copyObject((ViewStmt *) stmt), source, pstmt->stmt_location,
-							   pstmt->stmt_len, run_statement, &call);
+			if (define_view((ViewStmt *) stmt, &call))
 				return;
-			}
+			break;
+		case T_RuleStmt:
+			refuse_rule((RuleStmt *) stmt);
 			break;
 		case T_CreateTableAsStmt:
 			refuse_materialized((CreateTableAsStmt *) stmt);

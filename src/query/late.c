@@ -97,7 +97,8 @@ sx_late_judge(const SxView *view, const SxBatch *batch, int row, int64 lateness_
 void
 sx_late_select(const SxView *view, SxReader *reader, const SxBatch *batch, SxSelection *selection)
 {
-	int64 bound = sx_window_late_bound(&view->window, view->allowed_lateness_us, reader->watermark);
+	int64 bound = sx_window_late_bound(&view->window, view->allowed_lateness_us,
+									   sx_view_watermark(view, reader->watermark));
 	bool is_timed = batch->stream->event_time != 0;
 	SxReuse *reuse = view->reuses && is_timed ? sx_reuse_begin(view, reader, batch) : NULL;
 
@@ -112,8 +113,8 @@ sx_late_select(const SxView *view, SxReader *reader, const SxBatch *batch, SxSel
 		if (reuse)
 			sx_reuse_select(reuse, row, selection);
 		else if (is_timed && batch->event_time[row] <= bound)
-			sx_late_judge(view, batch, row, view->allowed_lateness_us, reader->watermark, false,
-						  selection);
+			sx_late_judge(view, batch, row, view->allowed_lateness_us,
+						  sx_view_watermark(view, reader->watermark), false, selection);
 		else
 			sx_late_take(&selection->on_time, batch, row);
 	}
@@ -230,7 +231,8 @@ record(const SxView *view, const SxReader *reader, const SxBatch *batch, int row
 	if (!view->stores_late_rows)
 		return;
 	(void) sx_window_judge(&view->window, late.event_time, view->allowed_lateness_us,
-						   reader->watermark, &from_window, &late.refused_through);
+						   sx_view_watermark(view, reader->watermark), &from_window,
+						   &late.refused_through);
 	late.row = sx_batch_row_jsonb(batch, row);
 	sx_refused_late_row(&late);
 }

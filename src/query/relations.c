@@ -75,6 +75,43 @@ sx_relations_create(SxRelations *relations, const Query *original)
 	sx_relations_own(relations);
 }
 
+/* The definition view may have columns of other names now, and more: it is made anew. */
+static void
+replace_definition_view(SxRelations *relations, Query *batch)
+{
+	ObjectAddress address;
+	ObjectAddress view;
+	SxSpi spi;
+
+	ObjectAddressSet(address, RelationRelationId, relations->definition_view);
+	ObjectAddressSet(view, RelationRelationId, relations->visible);
+	sx_spi_begin(&spi);
+	(void) deleteDependencyRecordsForSpecific(RelationRelationId, address.objectId,
+											  DEPENDENCY_INTERNAL, RelationRelationId,
+											  relations->visible);
+	CommandCounterIncrement();
+	performDeletion(&address, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
+	CommandCounterIncrement();
+	sx_spi_end(&spi);
+	relations->definition_view =
+		create_view(relations, "definition", batch, "the definition, to be run as a batch");
+	address.objectId = relations->definition_view;
+	recordDependencyOn(&address, &view, DEPENDENCY_INTERNAL);
+	CommandCounterIncrement();
+}
+
+void
+sx_relations_redefine(SxRelations *relations, const Query *original)
+{
+	Query *batch = sx_derive_batch(relations->definition, original, relations->has_retention);
+
+	if (sscanf(get_rel_name(relations->state), "v" INT64_FORMAT "_", &relations->id) != 1)
+		elog(ERROR, "state table \"%s\" has no number", get_rel_name(relations->state));
+	replace_definition_view(relations, batch);
+	store_visible(relations, original);
+	CommandCounterIncrement();
+}
+
 /* The user's view. */
 static Oid
 users_view(const SxRelations *relations)
@@ -424,7 +461,9 @@ static void
 store_visible(SxRelations *relations, const Query *query)
 {
 	bool is_windows = OidIsValid(relations->windows);
+	SxSpi spi;
 
+	sx_spi_begin(&spi); /* a shadow is not the user's own */
 	StoreViewQuery(
 		relations->visible,
 		sx_derive_visible(relations->definition, is_windows ? relations->windows : relations->state,
@@ -432,6 +471,7 @@ store_visible(SxRelations *relations, const Query *query)
 						  relations->has_retention && !is_windows ? relations->state : InvalidOid,
 						  relations->inputs),
 		true);
+	sx_spi_end(&spi);
 }
 
 void

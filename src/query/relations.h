@@ -44,6 +44,12 @@ extern void sx_relations_create(SxRelations *relations, const Query *original);
  */
 extern void sx_relations_copy(SxRelations *relations, const SxView *view);
 
+/*
+ * Let a user's view show another definition of what is stored already (fit.h): relations has
+ * what there is.  definition_view becomes another one.
+ */
+extern void sx_relations_redefine(SxRelations *relations, const Query *original);
+
 /* For who makes relations one by one.  Between sx_spi_begin and sx_spi_end: */
 
 /* A name for the state table that no relation has; sets id. */

@@ -139,6 +139,43 @@ sx_retention_enter(Oid view)
 	sx_spi_end(&spi);
 }
 
+/* ---- CREATE OR REPLACE VIEW ---- */
+
+void
+sx_retention_finish(const SxView *view)
+{
+	Removal removal;
+
+	if (view->retention_us < 0 || !load_removal(view->relid, &removal, false))
+		return;
+	for (begin_pass(view, &removal); removal.pass.is_going; begin_pass(view, &removal))
+		sx_pass_step(view, &removal.pass, PG_INT32_MAX, &removing, NULL);
+	save_removal(view->relid, &removal);
+}
+
+void
+sx_retention_replace(Oid view, bool are_refusals_lost)
+{
+	static const Oid types[] = {REGCLASSOID, BOOLOID};
+	static const char *const statements[] = {
+		/* what was let go stays so, whatever the options are now */
+		"INSERT INTO streamx_internal.removal (view, state) SELECT v.view, v.state "
+		"FROM streamx.views AS v WHERE v.view = $1 "
+		"AND (v.retention IS NOT NULL OR v.refused_retention IS NOT NULL OR $2) "
+		"ON CONFLICT (view) DO NOTHING",
+		"UPDATE streamx_internal.removal SET refusals_through = 'infinity' WHERE view = $1 AND $2",
+		"DELETE FROM streamx_internal.removal AS r USING streamx.views AS v WHERE r.view = $1 "
+		"AND v.view = $1 AND v.retention IS NULL AND v.refused_retention IS NULL AND NOT $2 "
+		"AND r.removed_through = '-infinity' AND r.refusals_through = '-infinity'"};
+	Datum values[] = {ObjectIdGetDatum(view), BoolGetDatum(are_refusals_lost)};
+	SxSpi spi;
+
+	sx_spi_begin(&spi);
+	for (int i = 0; i < lengthof(statements); i++)
+		sx_spi_execute(statements[i], lengthof(types), types, values, NULL, false);
+	sx_spi_end(&spi);
+}
+
 /* ---- steps ---- */
 
 void

@@ -11,6 +11,7 @@
 #include "catalog/reader.h"
 #include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
+#include "query/view.h"
 #include "window/window.h"
 
 /*
@@ -24,6 +25,14 @@ extern void sx_retention_check(List *options, const SxWindow *window, bool has_l
  * streamx.views, before its first batch.
  */
 extern void sx_retention_enter(Oid view);
+
+/*
+ * A view is to have other options, under the stream's lock: before, delete all that it let go
+ * by a retention that it has no more; after, note what it can still let go, and whether late
+ * rows were discarded that it is to store from now on.
+ */
+extern void sx_retention_finish(const SxView *view);
+extern void sx_retention_replace(Oid view, bool are_refusals_lost);
 
 /*
  * At the end of each micro-batch, after the watermark moved, in its transaction

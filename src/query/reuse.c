@@ -236,7 +236,7 @@ sx_reuse_select(const SxReuse *reuse, int row, SxSelection *selection)
 	if (decided == NULL || origin->offset >= decided->next_offset)
 	{
 		sx_late_judge(shadow, reuse->batch, row, shadow->allowed_lateness_us,
-					  reuse->reader->watermark, false, selection);
+					  sx_view_watermark(shadow, reuse->reader->watermark), false, selection);
 		return;
 	}
 	refusal = reuse->nrefusals == 0 ? NULL

@@ -279,6 +279,7 @@ is_acceptable(SessionReceiver *receiver, TupleTableSlot *row)
 {
 	const SxWindow *window = &receiver->view->window;
 	int64 lateness = receiver->view->allowed_lateness_us;
+	int64 watermark = sx_view_watermark(receiver->view, receiver->watermark);
 	Span session;
 	Span stored = {DT_NOEND, DT_NOEND};
 
@@ -289,12 +290,11 @@ is_acceptable(SessionReceiver *receiver, TupleTableSlot *row)
 	scan_stored(receiver, row, DT_NOBEGIN, session.last);
 	while (next_stored(receiver, &session, &stored))
 	{
-		if (sx_session_is_sealed(window, sx_session_end(window, stored.last), lateness,
-								 receiver->watermark))
+		if (sx_session_is_sealed(window, sx_session_end(window, stored.last), lateness, watermark))
 			return false;
 		extend(&session, &stored);
 	}
-	return !sx_session_refuses(sx_session_end(window, session.last), lateness, receiver->watermark);
+	return !sx_session_refuses(sx_session_end(window, session.last), lateness, watermark);
 }
 
 /*

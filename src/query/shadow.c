@@ -14,14 +14,17 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
+#include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 
+#include "batch/log.h"
 #include "catalog/reader.h"
 #include "catalog/spi.h"
 #include "query/apply.h"
+#include "query/attach.h"
 #include "query/copy.h"
 #include "query/define.h"
 #include "query/expression.h"
@@ -126,10 +129,11 @@ enter(const SxRelations *relations, bool rejudge)
 		"INSERT INTO streamx.views (view, definition, state, definition_view, delta_view,"
 		" rows_view, windows, inputs, input_views, trial_view, finals_view, window_kind,"
 		" window_size, window_step, window_origin, window_timezone, allowed_lateness, late_rows,"
-		" start, retention, refused_retention, settings, shadow_of, rejudge)"
+		" start, retention, refused_retention, settings, sealed_through, shadow_of, rejudge)"
 		" SELECT $2, v.definition, $3, $4, $5, $6, $7, $8, $9, $10, $11, v.window_kind,"
 		" v.window_size, v.window_step, v.window_origin, v.window_timezone, v.allowed_lateness,"
-		" v.late_rows, v.start, v.retention, v.refused_retention, v.settings, v.view, $12"
+		" v.late_rows, v.start, v.retention, v.refused_retention, v.settings,"
+		" CASE WHEN $12 THEN '-infinity' ELSE v.sealed_through END, v.view, $12"
 		" FROM streamx.views AS v WHERE v.view = $1";
 	static const Oid types[] = {REGCLASSOID,	  REGCLASSOID, REGCLASSOID, REGCLASSOID,
 								REGCLASSOID,	  REGCLASSOID, REGCLASSOID, REGCLASSARRAYOID,
@@ -416,6 +420,22 @@ sx_shadow_swap(Oid relid)
 	if (sx_views_changed)
 		sx_views_changed();
 	return true;
+}
+
+void
+sx_shadow_catch_up(Oid view, Oid shadow)
+{
+	SxReader *reader = sx_reader_of_view(view);
+	const SxStream *stream = sx_stream_open(reader->stream);
+
+	sx_attach_catch_up(shadow, stream, sx_log_find(stream->relid), reader->id,
+					   sx_attach_start_offset(view), reader->partitions[0].next_offset);
+	CommandCounterIncrement();
+	LockRelationOid(view, AccessExclusiveLock);
+	(void) sx_shadow_swap(shadow);
+	reader = sx_reader_load(reader->id);
+	reader->views = list_make1_oid(view);
+	sx_retention_apply(reader, 0);
 }
 
 bool

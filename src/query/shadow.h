@@ -45,6 +45,12 @@ extern void sx_shadow_attach(Oid view, Oid shadow);
  */
 extern bool sx_shadow_swap(Oid shadow);
 
+/*
+ * Of a stream fed by INSERT that keeps its rows: make a new shadow, attached already, catch up
+ * at once, and swap.  The caller holds the stream's lock, and has flushed what was inserted.
+ */
+extern void sx_shadow_catch_up(Oid view, Oid shadow);
+
 /* Drop a view's shadow and all that it has; false: there is none.  The caller holds the stream's lock. */
 extern bool sx_shadow_drop(Oid view);
 

@@ -341,6 +341,20 @@ streamx_counts(PG_FUNCTION_ARGS)
 
 /* ---- comparison ---- */
 
+/* What the view shows, but for columns that its next definition brings (replace.c). */
+static char *
+select_defined(const SxView *view)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	for (int i = 1; get_attname(view->definition, i, true) != NULL; i++)
+		appendStringInfo(&sql, "%s %s", i == 1 ? "SELECT" : ",",
+						 quote_identifier(get_attname(view->relid, i, false)));
+	appendStringInfo(&sql, " FROM %s", sx_sql_name(view->relid));
+	return sql.data;
+}
+
 static void
 compare_results(const SxView *view, const Accepted *all, double tolerance, ReturnSetInfo *result)
 {
@@ -351,7 +365,7 @@ compare_results(const SxView *view, const Accepted *all, double tolerance, Retur
 	unmarked.stream = InvalidOid; /* the visible view has no scan to mark */
 	sx_run_begin(view, &saved);
 	run_definition(view, all, sx_compare_receiver(compare, true));
-	sx_run(&unmarked, sx_sql_select_all(view->relid), NULL, sx_compare_receiver(compare, false));
+	sx_run(&unmarked, select_defined(view), NULL, sx_compare_receiver(compare, false));
 	sx_compare_end(compare);
 	sx_run_end(&saved);
 }

@@ -8,6 +8,8 @@
  */
 #include "compat.h"
 
+#include "common/int.h"
+
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/dependency.h"
@@ -141,6 +143,17 @@ forget(Datum arg, Oid relid)
 			relid == view->finals || is_of_inputs(view, relid))
 			entry->is_valid = false;
 	}
+}
+
+int64
+sx_view_watermark(const SxView *view, int64 watermark)
+{
+	int64 sealed;
+
+	if (view->sealed_through == DT_NOBEGIN ||
+		pg_add_s64_overflow(view->sealed_through, view->allowed_lateness_us, &sealed))
+		return watermark;
+	return Max(watermark, sealed);
 }
 
 bool
@@ -288,7 +301,10 @@ read_catalog(SxView *view)
 					   " late_rows = 'store', settings,"
 					   " (SELECT s.stream FROM streamx.view_streams s WHERE s.view = v.view),"
 					   " window_kind, window_size, window_step, window_origin, window_timezone,"
-					   " inputs, input_views, trial_view, finals_view, shadow_of, rejudge"
+					   " inputs, input_views, trial_view, finals_view, shadow_of, rejudge,"
+					   " sealed_through, retention IS NOT NULL OR EXISTS (SELECT"
+					   "  FROM streamx_internal.removal r"
+					   "  WHERE r.view = v.view AND r.removed_through > '-infinity')"
 					   " FROM streamx.views v WHERE v.view = $1",
 					   1, &type, &value) == 0)
 		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
@@ -308,6 +324,8 @@ read_catalog(SxView *view)
 	view->stream = DatumGetObjectId(column(11, &is_null));
 	read_window(&view->window);
 	spi_context = MemoryContextSwitchTo(context);
+	view->removes_windows = DatumGetBool(column(24, &is_null));
+	view->sealed_through = DatumGetTimestampTz(column(23, &is_null));
 	view->trial = DatumGetObjectId(column(19, &is_null));
 	view->finals = DatumGetObjectId(column(20, &is_null));
 	view->shadow_of = DatumGetObjectId(column(21, &is_null));

@@ -40,8 +40,10 @@ typedef struct SxView
 	Oid windows; /* hop and cumulate: the foreign table that composes windows from slices */
 	SxWindow window;
 	int64 allowed_lateness_us;
+	TimestampTz sealed_through; /* windows that end by then take no rows, whatever the watermark */
 	int64 retention_us;			/* -1: none */
 	int64 refused_retention_us; /* -1: none */
+	bool removes_windows;		/* by retention, or did so when it had another definition */
 	bool stores_late_rows;		/* late_rows 'store' */
 	List *settings;				/* of creation: name, value, name, value, ... (char *) */
 	Bitmapset *columns;			/* attnums of the stream that the delta needs */
@@ -82,6 +84,9 @@ typedef struct SxView
  * a continuous view of ours.
  */
 extern const SxView *sx_view_load(Oid relid);
+
+/* The watermark by which a view judges rows: that of its reader, or a later one, by sealed_through. */
+extern int64 sx_view_watermark(const SxView *view, int64 watermark);
 
 /* Whether a relation is a continuous view. */
 extern bool sx_view_is(Oid relid);

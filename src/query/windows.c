@@ -137,7 +137,7 @@ load_windows(RelOptInfo *baserel, Oid relid)
 	windows->slices.state = view->state;
 	windows->slices.nkeys = view->nkeys;
 	windows->slices.relid = baserel->relid;
-	windows->slices.is_bounded = view->retention_us >= 0;
+	windows->slices.is_bounded = view->removes_windows;
 	windows->slices.start_type = TupleDescAttr(RelationGetDescr(state), view->nkeys)->atttypid;
 	windows->slices.aggregates = needed_aggregates(baserel, view);
 	windows->slices_per_key = slices_per_key(state, view->nkeys + 1);

@@ -125,7 +125,7 @@ sx_windows_begin(ForeignScanState *node, int eflags)
 	scan->view = view->relid;
 	scan->view_name = pstrdup(view->name);
 	scan->window = view->window;
-	scan->has_retention = view->retention_us >= 0;
+	scan->has_retention = view->removes_windows;
 	scan->slices.state = view->state;
 	scan->slices.nkeys = view->nkeys;
 	scan->slices.start_type = start->atttypid;
