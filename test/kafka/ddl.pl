@@ -109,7 +109,9 @@ eventually($node, 'SELECT state FROM streamx.stat_workers', 'disconnected', 'oth
 change("ALTER SERVER kafka OPTIONS (SET bootstrap_servers '$address')");
 whole('orders', "@views", 'and the first ones again');
 
-# Names and owners
+# Names and owners, of a stream that two workers read
+change("ALTER FOREIGN TABLE orders OPTIONS (ADD workers '2')");
+eventually($node, "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'streamx worker'", '2', 'two workers share the stream');
 change('ALTER FOREIGN TABLE orders RENAME TO sales');
 change('ALTER VIEW per_item RENAME TO by_item');
 change('ALTER VIEW by_item RENAME COLUMN numbers TO distinct_numbers');
@@ -123,7 +125,7 @@ whole('two.sales', "@views", 'views with other owners');
 change('GRANT USAGE ON FOREIGN SERVER cluster TO other; ALTER FOREIGN TABLE two.sales OWNER TO other; GRANT SELECT ON two.sales TO store; ALTER SERVER cluster OWNER TO postgres');
 whole('two.sales', "@views", 'a stream with another owner');
 shows($node, "SELECT has_table_privilege('reader', 'by_item', 'SELECT')", 't', 'grants stay');
-refused('CREATE OR REPLACE VIEW total AS SELECT 0::bigint AS count, 0::bigint AS sum', qr/continuous view "total" cannot be replaced/, 'a view does not become a plain one');
+refused('CREATE OR REPLACE VIEW total AS SELECT 0::bigint AS count, 0::bigint AS sum', qr/continuous view "total" cannot become an ordinary view/, 'a view does not become a plain one');
 
 # Whoever is at the internal relations makes the workers wait, and cannot change them
 my ($state) = $node->safe_psql('postgres', "SELECT state FROM streamx.views WHERE view = 'by_item'::regclass");
