@@ -3,18 +3,29 @@
  *	  What the catalog does when a stream or a view is dropped.
  *
  * Drops come from a hook, in whatever order dependencies give, so each
- * function leaves the catalog's foreign keys satisfied by itself, and does
- * nothing when the catalog is being dropped too.
+ * function leaves nothing behind by itself, and does nothing when the catalog is
+ * being dropped too.
+ *
+ * What hangs on a row of the catalog goes with it by triggers.  They stand for
+ * foreign keys, of which the order of pg_restore --jobs knows nothing.
  */
 #include "compat.h"
 
+#include "access/htup_details.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
+#include "commands/trigger.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
 
 #include "catalog/forget.h"
 #include "catalog/spi.h"
 
+PG_FUNCTION_INFO_V1(streamx_forget_stream);
+PG_FUNCTION_INFO_V1(streamx_forget_reader);
+PG_FUNCTION_INFO_V1(streamx_forget_view);
+
+static Datum forget_parts(FunctionCallInfo fcinfo, const char *const *statements);
 static bool catalog_is_whole(void);
 static bool is_there(const char *schema, const char *relation);
 static void forget(const char *known, const char *const *statements, Oid relid);
@@ -56,6 +67,60 @@ sx_catalog_forget_stream(Oid stream)
 	forget("SELECT FROM streamx.streams WHERE stream = $1", statements, stream);
 }
 
+/* AFTER DELETE ON streamx.streams, streamx.readers, streamx.views: the first column is the key. */
+
+Datum
+streamx_forget_stream(PG_FUNCTION_ARGS)
+{
+	static const char *const statements[] = {"DELETE FROM streamx.readers WHERE stream = $1", NULL};
+
+	return forget_parts(fcinfo, statements);
+}
+
+Datum
+streamx_forget_reader(PG_FUNCTION_ARGS)
+{
+	static const char *const statements[] = {"DELETE FROM streamx.progress WHERE reader = $1",
+											 "DELETE FROM streamx_internal.skip WHERE reader = $1",
+											 NULL};
+
+	return forget_parts(fcinfo, statements);
+}
+
+Datum
+streamx_forget_view(PG_FUNCTION_ARGS)
+{
+	static const char *const statements[] = {
+		"DELETE FROM streamx.view_streams WHERE view = $1",
+		"DELETE FROM streamx_internal.view_start WHERE view = $1", NULL};
+
+	return forget_parts(fcinfo, statements);
+}
+
+static Datum
+forget_parts(FunctionCallInfo fcinfo, const char *const *statements)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	TupleDesc desc;
+	Oid type;
+	Datum value;
+	bool is_null;
+	SxSpi spi;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BY_DELETE(trigger->tg_event) ||
+		!TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
+		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+						errmsg("this function is for the catalog of streamx only")));
+	desc = RelationGetDescr(trigger->tg_relation);
+	type = TupleDescAttr(desc, 0)->atttypid;
+	value = heap_getattr(trigger->tg_trigtuple, 1, desc, &is_null);
+	sx_spi_begin(&spi);
+	for (; *statements != NULL; statements++)
+		sx_spi_execute(*statements, 1, &type, &value, NULL, false);
+	sx_spi_end(&spi);
+	return PointerGetDatum(NULL);
+}
+
 /* Run the statements, if the relation is known at all: most that are dropped are not ours. */
 static void
 forget(const char *known, const char *const *statements, Oid relid)
@@ -82,7 +147,8 @@ catalog_is_whole(void)
 		   is_there("streamx", "views") && is_there("streamx", "view_streams") &&
 		   is_there("streamx", "thresholds") && is_there("streamx_internal", "dead_letter") &&
 		   is_there("streamx_internal", "late_row") && is_there("streamx_internal", "removal") &&
-		   is_there("streamx_internal", "folding");
+		   is_there("streamx_internal", "folding") && is_there("streamx_internal", "skip") &&
+		   is_there("streamx_internal", "view_start");
 }
 
 static bool

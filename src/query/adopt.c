@@ -5,7 +5,9 @@
  * pg_dump carries streams, views and internal relations as what they are to
  * PostgreSQL, and our catalog as configuration tables; but not the INTERNAL
  * dependencies, by which internal relations live and die with their owners.
- * Triggers on the catalog record them again.
+ * Triggers on the catalog record them again.  pg_upgrade fires no triggers, nor
+ * does pg_restore --disable-triggers: what they leave is adopted before the
+ * first DROP.
  */
 #include "compat.h"
 
@@ -17,23 +19,47 @@
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
-#include "utils/array.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/rls.h"
 
 #include "catalog/spi.h"
 #include "catalog/stream.h"
 #include "query/adopt.h"
+#include "query/sql.h"
 
 PG_FUNCTION_INFO_V1(streamx_adopt_stream);
 PG_FUNCTION_INFO_V1(streamx_adopt_view);
 
+/* Internal relations that do not hang on their owners: of one view, or of all views and streams. */
+static const char *const orphans =
+	"SELECT o.relation::pg_catalog.oid, o.owner::pg_catalog.oid"
+	"  FROM (SELECT u.relation, v.view AS owner FROM streamx.views v,"
+	"        LATERAL pg_catalog.unnest(ARRAY[v.state, v.definition_view, v.delta_view, v.rows_view,"
+	"                                        v.windows, v.trial_view, v.finals_view]"
+	"                                  || v.inputs || v.input_views) u(relation)"
+	"         WHERE $1 = 0::pg_catalog.oid OR v.view = $1"
+	"        UNION ALL"
+	"        SELECT v.view, v.shadow_of FROM streamx.views v"
+	"         WHERE $1 = 0::pg_catalog.oid OR v.view = $1"
+	"        UNION ALL"
+	"        SELECT s.log, s.stream FROM streamx.streams s WHERE $1 = 0::pg_catalog.oid) o"
+	"  JOIN pg_catalog.pg_class c ON c.oid = o.owner"
+	"  JOIN pg_catalog.pg_class i ON i.oid = o.relation"
+	" WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_depend d"
+	"                    WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass"
+	"                      AND d.objid = o.relation AND d.refobjid = o.owner"
+	"                      AND d.refclassid = d.classid AND d.deptype = 'i')";
+
 static HeapTuple new_row(FunctionCallInfo fcinfo);
 static Datum column(FunctionCallInfo fcinfo, HeapTuple row, const char *name, bool *is_null);
 static Oid relation_column(FunctionCallInfo fcinfo, HeapTuple row, const char *name);
-static void adopt_all(Datum relations, Oid owner);
+static void adopt_orphans_of(Oid view);
 static void adopt(Oid relation, Oid owner);
 
 /* The header of every dump switches all of these off. */
@@ -41,6 +67,38 @@ bool
 sx_adopt_is_restoring(void)
 {
 	return !check_function_bodies && !row_security && namespace_search_path[0] == '\0';
+}
+
+void
+sx_adopt_orphans(void)
+{
+	if (sx_extension_exists())
+		adopt_orphans_of(InvalidOid);
+}
+
+/*
+ * pg_dump --clean drops every relation by itself, in an order in which parts may
+ * come before what they are parts of.
+ */
+void
+sx_adopt_release(const DropStmt *stmt)
+{
+	Oid internal = get_namespace_oid("streamx_internal", true);
+	ListCell *lc;
+
+	if (stmt->removeType != OBJECT_TABLE && stmt->removeType != OBJECT_VIEW &&
+		stmt->removeType != OBJECT_FOREIGN_TABLE)
+		return;
+	foreach (lc, stmt->objects)
+	{
+		Oid relid = RangeVarGetRelid(makeRangeVarFromNameList(lfirst_node(List, lc)), NoLock, true);
+
+		if (OidIsValid(relid) && get_rel_namespace(relid) == internal &&
+			sx_owns_relation(relid, GetUserId()))
+			deleteDependencyRecordsForClass(RelationRelationId, relid, RelationRelationId,
+											DEPENDENCY_INTERNAL);
+	}
+	CommandCounterIncrement();
 }
 
 /*
@@ -54,14 +112,23 @@ streamx_adopt_stream(PG_FUNCTION_ARGS)
 	Relation rel = ((TriggerData *) fcinfo->context)->tg_relation;
 	Oid stream = relation_column(fcinfo, row, "stream");
 	Oid log = relation_column(fcinfo, row, "log");
-	int attnum = SPI_fnumber(RelationGetDescr(rel), "paused");
-	Datum paused = BoolGetDatum(true);
-	bool is_null = false;
+	int columns[] = {SPI_fnumber(RelationGetDescr(rel), "paused"),
+					 SPI_fnumber(RelationGetDescr(rel), "is_copy")};
+	Datum values[] = {BoolGetDatum(true), BoolGetDatum(true)};
+	bool nulls[] = {false, false};
 
 	if (OidIsValid(log))
 		adopt(log, stream);
 	if (sx_adopt_is_restoring() && sx_stream_is(stream) && sx_stream_open(stream)->is_kafka)
-		row = heap_modify_tuple_by_cols(row, RelationGetDescr(rel), 1, &attnum, &paused, &is_null);
+	{
+		row = heap_modify_tuple_by_cols(row, RelationGetDescr(rel), lengthof(columns), columns,
+										values, nulls);
+		/* a dump silences what is less than a WARNING */
+		ereport(WARNING, (errmsg("restored stream \"%s\" is paused", get_rel_name(stream)),
+						  errdetail("The database it was dumped from may go on reading its topic."),
+						  errhint("SELECT streamx.resume(%s) lets it go on here.",
+								  quote_literal_cstr(sx_sql_name(stream)))));
+	}
 	PG_RETURN_POINTER(row);
 }
 
@@ -69,24 +136,10 @@ streamx_adopt_stream(PG_FUNCTION_ARGS)
 Datum
 streamx_adopt_view(PG_FUNCTION_ARGS)
 {
-	static const char *const columns[] = {"state",	 "definition_view", "delta_view", "rows_view",
-										  "windows", "trial_view",		"finals_view"};
-	static const char *const lists[] = {"inputs", "input_views"};
 	HeapTuple row = new_row(fcinfo);
 	Oid view = relation_column(fcinfo, row, "view");
-	Oid shadow_of = relation_column(fcinfo, row, "shadow_of");
 
-	if (OidIsValid(shadow_of))
-		adopt(view, shadow_of);
-	for (int i = 0; i < lengthof(columns); i++)
-	{
-		Oid relation = relation_column(fcinfo, row, columns[i]);
-
-		if (OidIsValid(relation))
-			adopt(relation, view);
-	}
-	for (int i = 0; i < lengthof(lists); i++)
-		adopt_all(column(fcinfo, row, lists[i], &(bool){false}), view);
+	adopt_orphans_of(view);
 	CacheInvalidateRelcacheByRelid(view);
 	PG_RETURN_POINTER(row);
 }
@@ -119,41 +172,37 @@ relation_column(FunctionCallInfo fcinfo, HeapTuple row, const char *name)
 	return is_null ? InvalidOid : DatumGetObjectId(value);
 }
 
-/* relations: a regclass[] */
+/* Of one view, or of everything. */
 static void
-adopt_all(Datum relations, Oid owner)
+adopt_orphans_of(Oid view)
 {
-	Datum *values;
-	int count;
-
-	deconstruct_array(DatumGetArrayTypeP(relations), REGCLASSOID, sizeof(Oid), true, TYPALIGN_INT,
-					  &values, NULL, &count);
-	for (int i = 0; i < count; i++)
-		adopt(DatumGetObjectId(values[i]), owner);
-}
-
-/* Make relation an internal part of owner, unless it is one. */
-static void
-adopt(Oid relation, Oid owner)
-{
-	Oid types[] = {OIDOID, OIDOID};
-	Datum values[] = {ObjectIdGetDatum(relation), ObjectIdGetDatum(owner)};
-	ObjectAddress part;
-	ObjectAddress whole;
-	bool is_adopted;
+	Oid type = OIDOID;
+	Datum value = ObjectIdGetDatum(view);
+	bool is_null;
 	SxSpi spi;
 
 	sx_spi_begin(&spi);
-	is_adopted = sx_spi_execute("SELECT FROM pg_catalog.pg_depend"
-								" WHERE classid = 'pg_catalog.pg_class'::pg_catalog.regclass"
-								" AND objid = $1 AND refobjid = $2 AND refclassid = classid"
-								" AND deptype = 'i'",
-								2, types, values, NULL, false) > 0;
+	sx_spi_execute(orphans, 1, &type, &value, NULL, false);
+	for (uint64 i = 0; i < SPI_tuptable->numvals; i++)
+	{
+		HeapTuple tuple = SPI_tuptable->vals[i];
+		TupleDesc desc = SPI_tuptable->tupdesc;
+
+		adopt(DatumGetObjectId(SPI_getbinval(tuple, desc, 1, &is_null)),
+			  DatumGetObjectId(SPI_getbinval(tuple, desc, 2, &is_null)));
+	}
 	sx_spi_end(&spi);
-	if (is_adopted)
-		return;
+	CommandCounterIncrement();
+}
+
+/* Make relation an internal part of owner. */
+static void
+adopt(Oid relation, Oid owner)
+{
+	ObjectAddress part;
+	ObjectAddress whole;
+
 	ObjectAddressSet(part, RelationRelationId, relation);
 	ObjectAddressSet(whole, RelationRelationId, owner);
 	recordDependencyOn(&part, &whole, DEPENDENCY_INTERNAL);
-	CommandCounterIncrement();
 }

@@ -506,6 +506,15 @@ process_utility(PlannedStmt *pstmt, const char *source, bool read_only_tree,
 		case T_RenameStmt:
 			altered = renamed_stream((RenameStmt *) stmt);
 			break;
+		case T_DropStmt:
+			if (sx_adopt_is_restoring())
+				sx_adopt_release((DropStmt *) stmt);
+			else if (context != PROCESS_UTILITY_SUBCOMMAND)
+				sx_adopt_orphans();
+			break;
+		case T_DropOwnedStmt:
+			sx_adopt_orphans();
+			break;
 		default:
 			break;
 	}

@@ -21,6 +21,7 @@
 #include "catalog/setting.h"
 #include "catalog/spi.h"
 #include "query/attach.h"
+#include "query/home.h"
 #include "query/view.h"
 #include "worker/admin.h"
 #include "worker/launcher.h"
@@ -133,8 +134,13 @@ streamx_resume(PG_FUNCTION_ARGS)
 					  " WHERE v.view = $1 AND v.reader = r.reader AND r.paused",
 					  target.relid);
 	else
-		execute_about("UPDATE streamx.streams SET paused = false WHERE stream = $1 AND paused",
+	{
+		/* first: what is resumed in a copy before any probe came is not to be paused by one */
+		sx_home_settle();
+		execute_about("UPDATE streamx.streams SET paused = false, is_copy = false"
+					  " WHERE stream = $1 AND paused",
 					  target.relid);
+	}
 	sx_launcher_wakeup();
 	PG_RETURN_VOID();
 }

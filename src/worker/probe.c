@@ -1,7 +1,8 @@
 /*
  * probe.c
  *	  The probe: a process that lives for some milliseconds in one database and
- *	  tells the launcher which of its streams need a worker.
+ *	  tells the launcher which of its streams need a worker: none of those of a
+ *	  copy, until somebody says so.
  */
 #include "compat.h"
 
@@ -19,6 +20,7 @@
 #include "utils/snapmgr.h"
 
 #include "catalog/spi.h"
+#include "query/home.h"
 #include "worker/shared.h"
 
 /* Streams that are read from Kafka by a view, neither of which is paused. */
@@ -186,6 +188,8 @@ probe(void)
 	for (int i = 0; i < lengthof(counters); i++)
 		counters[i].count = sx_activity_list(counters[i].kind, &counters[i].list);
 	PushActiveSnapshot(GetTransactionSnapshot());
+	if (sx_extension_exists())
+		sx_home_settle();
 	streams = list_streams();
 	for (int i = 0; i < lengthof(counters); i++)
 		forget_gone(&counters[i]);
@@ -210,6 +214,7 @@ sx_probe_main(Datum arg)
 	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
 
 	SetConfigOption("lock_timeout", "500ms", PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("default_transaction_read_only", "off", PGC_SUSET, PGC_S_OVERRIDE);
 	PG_TRY();
 	{
 		probe();

@@ -60,7 +60,13 @@ eventually($node, 'SELECT database, stream_name FROM streamx.stat_workers ORDER 
 takes(3, 'ALTER DATABASE one RENAME TO two', 'a database with workers is renamed');
 eventually($node, $workers, '2', 'and its workers come back');
 takes(3, 'CREATE DATABASE three TEMPLATE two', 'a database with workers is copied');
-eventually($node, $workers, '3', 'and the copy has workers too');
+$node->poll_query_until('three', 'SELECT is_copy FROM streamx.streams');
+is($node->safe_psql('three', 'SELECT state FROM streamx.stat_streams'), 'paused as a copy', 'and the copy has none');
+like(PostgreSQL::Test::Utils::slurp_file($node->logfile), qr/the Kafka streams of database "three" are paused\n.*\n.*HINT:.*streamx.resume/, 'the log says what to do');
+eventually($node, $workers, '2', 'the original has its workers');
+$node->safe_psql('three', "SELECT streamx.resume('orders')");
+eventually($node, $workers, '3', 'a resumed copy has workers');
+is($node->safe_psql('three', 'SELECT state FROM streamx.stat_streams WHERE state LIKE \'%copy\''), '', 'and is none any more');
 takes(3, 'DROP DATABASE two', 'a database with workers is dropped');
 takes(3, 'DROP DATABASE three WITH (FORCE)', 'also by force');
 eventually($node, $workers, '1', 'the others have their workers');
