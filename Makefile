@@ -9,6 +9,7 @@
 #   make check-kafka    the broker tests against a real Apache Kafka
 #   make check-matrix   make check's suites on PostgreSQL 17 and 18, in chroots
 #   make check-instructions  how many instructions an event costs, against what was recorded
+#   make check-upgrade  pg_upgrade and dumps from PostgreSQL 15 to 17 to 18
 #   make chaos          random faults under load, for SECONDS (60), from SEED: see docs/reliability.md
 #   make check-faults   faults at every step of a batch, with a build of its own that has debug points
 #   make check-model    random views against a reference, for SECONDS (600), from SEED
@@ -52,7 +53,7 @@ $(error rename the tests $(hidden) $(twins): pg_regress would take another file 
 endif
 
 # Our own targets install what they need themselves: no PGXS, which may be missing.
-OWN_TARGETS = check check-kafka check-matrix check-model check-faults check-functions check-instructions chaos lint demo demo-up demo-down bench bench-quick bench-full
+OWN_TARGETS = check check-kafka check-matrix check-upgrade check-model check-faults check-functions check-instructions chaos lint demo demo-up demo-down bench bench-quick bench-full
 
 ifneq ($(filter $(OWN_TARGETS),$(MAKECMDGOALS)),)
 .PHONY: $(OWN_TARGETS)
@@ -62,6 +63,8 @@ check-kafka:
 	@test/run/check-kafka
 check-matrix:
 	@test/run/check-matrix
+check-upgrade:
+	@test/run/check-upgrade
 check-model:
 	@STREAMX_MODEL="--seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED))" test/run/check model
 chaos:

@@ -131,6 +131,7 @@ CREATE TABLE streamx.views (
     refused_retention interval,
     settings          text[] NOT NULL DEFAULT '{}',
     sealed_through    timestamptz NOT NULL DEFAULT '-infinity',
+    server_major      integer NOT NULL DEFAULT pg_catalog.current_setting('server_version_num')::integer OPERATOR(pg_catalog./) 10000,
     created_at        timestamptz NOT NULL DEFAULT now(),
     shadow_of         regclass UNIQUE,  -- the view whose place this one is to take
     rejudge           boolean NOT NULL DEFAULT false
@@ -140,6 +141,7 @@ COMMENT ON COLUMN streamx.views.shadow_of IS 'of a shadow, which streamx.rebuild
 COMMENT ON COLUMN streamx.views.rejudge IS 'of a shadow: it judges anew which rows are late';
 COMMENT ON COLUMN streamx.views.sealed_through IS 'windows that end by then were sealed when allowed_lateness was changed, and stay so';
 COMMENT ON COLUMN streamx.views.window_size IS 'of a window; cumulate: of the longest; session: the gap';
+COMMENT ON COLUMN streamx.views.server_major IS 'major version of the PostgreSQL that began its states';
 COMMENT ON COLUMN streamx.views.window_step IS 'slide of hop, step of cumulate';
 CREATE SEQUENCE streamx_internal.view_id;
 COMMENT ON SEQUENCE streamx_internal.view_id IS 'numbers in the names of internal relations';
@@ -1193,9 +1195,14 @@ COMMENT ON COLUMN streamx.stat_streams.partly_late_rows IS 'rows that count in s
 COMMENT ON COLUMN streamx.stat_streams.rows_in_no_window IS 'rows between the windows of a hop whose slide is longer than its size, once for each view';
 GRANT SELECT ON streamx.stat_streams TO PUBLIC;
 
+CREATE FUNCTION streamx.needs_rebuild(view regclass) RETURNS boolean
+    LANGUAGE c STABLE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'streamx_needs_rebuild';
+COMMENT ON FUNCTION streamx.needs_rebuild(regclass) IS 'whether an upgrade of PostgreSQL has left a continuous view with states that it cannot read';
+
 CREATE VIEW streamx.stat_views AS
     SELECT v.view, l.stream, l.reader,
-           CASE WHEN s.is_copy THEN 'paused as a copy'
+           CASE WHEN streamx.needs_rebuild(v.view) THEN 'needs rebuild'
+                WHEN s.is_copy THEN 'paused as a copy'
                 WHEN s.paused OR r.paused THEN 'paused'
                 WHEN t.failures OPERATOR(pg_catalog.>) 0 THEN 'failing'
                 WHEN r.topic OPERATOR(pg_catalog.=) '' THEN 'fed by INSERT'

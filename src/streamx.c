@@ -28,6 +28,9 @@ _PG_init(void)
 								"shared_preload_libraries = 'streamx'")));
 
 	sx_settings_define();
+	/* pg_upgrade makes the catalog piece by piece; nothing of ours may look at it, or run */
+	if (IsBinaryUpgrade)
+		return;
 	sx_activity_init();
 	sx_launcher_init();
 	sx_hook_init();

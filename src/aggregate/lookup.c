@@ -177,11 +177,14 @@ prepare_caches(void)
 
 /* The catalogs */
 
-/* Whether a function is the extension's own. */
-static bool
-is_ours(Oid function)
+static SxStateMaker
+maker_of(Oid serialise_function)
 {
-	return get_func_namespace(function) == get_namespace_oid("streamx", true);
+	if (serialise_function < FirstGenbkiObjectId)
+		return SX_STATE_BUILTIN;
+	return get_func_namespace(serialise_function) == get_namespace_oid("streamx", true)
+			   ? SX_STATE_OURS
+			   : SX_STATE_OTHERS;
 }
 
 static void
@@ -236,8 +239,8 @@ look_up(Oid aggfnoid, const Oid *argtypes, int nargs, SxAggregateLookup *lookup)
 	else
 	{
 		lookup->stored_type = sx_state_type_oid();
-		lookup->header =
-			sx_state_header(describe(lookup, argtypes, nargs), is_ours(lookup->serialise_function));
+		lookup->maker = maker_of(lookup->serialise_function);
+		lookup->header = sx_state_header(describe(lookup, argtypes, nargs), lookup->maker);
 	}
 	ReleaseSysCache(function_tuple);
 	ReleaseSysCache(aggregate_tuple);

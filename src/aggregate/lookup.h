@@ -30,6 +30,7 @@ typedef struct SxAggregateLookup
 	int16 transition_length;
 	bool result_by_value;
 	int16 result_length;
+	SxStateMaker maker;
 	SxStateHeader header; /* of the aggregate's states, if stored as streamx.state */
 	const char *why;	  /* constant sentence: why states cannot be stored or combined */
 } SxAggregateLookup;

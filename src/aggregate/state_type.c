@@ -31,7 +31,22 @@ PGDLLEXPORT Datum streamx_bytes_send(PG_FUNCTION_ARGS);
 
 #define STATE_FORMAT 1
 
-static void header_mismatch(const SxStateHeader *found, Oid aggfnoid) pg_attribute_noreturn();
+/* Major versions that serialise states of built-in aggregates in the same way: see test/run/check-upgrade. */
+static const uint8 same_formats[] = {15, 17, 18};
+
+static void header_mismatch(const SxStateHeader *found, const SxStateHeader *expected, Oid aggfnoid)
+	pg_attribute_noreturn();
+
+uint8
+sx_state_major(SxStateMaker maker, int major)
+{
+	if (maker == SX_STATE_OURS)
+		return 0;
+	for (int i = 0; maker == SX_STATE_BUILTIN && i < lengthof(same_formats); i++)
+		if (same_formats[i] == major)
+			return same_formats[0];
+	return (uint8) major;
+}
 
 /*
  * The signature is a cryptographic hash, because users choose the names of
@@ -39,9 +54,9 @@ static void header_mismatch(const SxStateHeader *found, Oid aggfnoid) pg_attribu
  * two aggregates of the same signature.
  */
 SxStateHeader
-sx_state_header(const char *description, bool is_ours)
+sx_state_header(const char *description, SxStateMaker maker)
 {
-	SxStateHeader header = {STATE_FORMAT, is_ours ? 0 : SX_SERVER_MAJOR};
+	SxStateHeader header = {STATE_FORMAT, sx_state_major(maker, SX_SERVER_MAJOR)};
 	uint8 digest[PG_SHA256_DIGEST_LENGTH];
 	pg_cryptohash_ctx *hash = pg_cryptohash_create(PG_SHA256);
 
@@ -85,7 +100,7 @@ sx_state_unwrap(const SxStateHeader *expected, Datum state, Oid aggfnoid)
 		SxStateHeader found;
 
 		memcpy(&found, VARDATA_ANY(packed), sizeof(found));
-		header_mismatch(&found, aggfnoid);
+		header_mismatch(&found, expected, aggfnoid);
 	}
 
 	/* a copy of its own, aligned as any bytea is: deserialise functions may count on that */
@@ -98,18 +113,18 @@ sx_state_unwrap(const SxStateHeader *expected, Datum state, Oid aggfnoid)
 
 /* Not a data error (class 22): the row that was to be merged is not to blame. */
 static void
-header_mismatch(const SxStateHeader *found, Oid aggfnoid)
+header_mismatch(const SxStateHeader *found, const SxStateHeader *expected, Oid aggfnoid)
 {
 	if (found->format != STATE_FORMAT)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("stored state of aggregate %s has unknown format %d",
 							   format_procedure(aggfnoid), found->format),
 						errhint("Recompute the continuous view with streamx.rebuild.")));
-	if (found->server_major != 0 && found->server_major != SX_SERVER_MAJOR)
+	if (found->server_major != expected->server_major)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("stored state of aggregate %s was made by PostgreSQL %d",
 							   format_procedure(aggfnoid), found->server_major),
-						errdetail("Serialised states differ between major versions; this is "
+						errdetail("Its states may differ between major versions; this is "
 								  "PostgreSQL %d.",
 								  SX_SERVER_MAJOR),
 						errhint("Recompute the continuous view with streamx.rebuild.")));

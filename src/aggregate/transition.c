@@ -75,6 +75,20 @@ sx_aggregate_state_type(const Aggref *aggref, const char **why)
 	return lookup.stored_type;
 }
 
+bool
+sx_aggregate_can_read(const Aggref *aggref, Oid stored_type, int major)
+{
+	SxAggregateLookup lookup;
+	Oid argtypes[FUNC_MAX_ARGS];
+	int nargs = get_aggregate_argtypes((Aggref *) aggref, argtypes);
+
+	sx_aggregate_lookup(aggref->aggfnoid, argtypes, nargs, &lookup);
+	if (lookup.stored_type != stored_type)
+		return false;
+	return lookup.transition_type != INTERNALOID ||
+		   sx_state_major(lookup.maker, major) == lookup.header.server_major;
+}
+
 SxAggregate *
 sx_aggregate_open(Oid aggfnoid, const Oid *argtypes, int nargs, Oid result_type,
 				  Oid input_collation, Oid check_as, MemoryContext context)

@@ -26,6 +26,12 @@ typedef struct SxAggregate SxAggregate;
 extern Oid sx_aggregate_state_type(const Aggref *aggref, const char **why);
 
 /*
+ * Whether the aggregate, as it is in this server, can go on with states that are
+ * stored as stored_type and were begun by PostgreSQL major.
+ */
+extern bool sx_aggregate_can_read(const Aggref *aggref, Oid stored_type, int major);
+
+/*
  * Whether two aggregates of one query have the same transition state, like sum
  * and avg of one numeric column: it is then kept once.
  */

@@ -39,6 +39,7 @@ typedef struct Finalizer
 } Finalizer;
 
 static Finalizer *open_finalizer(FunctionCallInfo fcinfo, Oid aggfnoid);
+static void require_state_type(Oid aggfnoid, Oid expected, Oid found);
 static void require_type(Oid aggfnoid, const char *what, Oid expected, Oid found);
 static void require_final_function(Oid function);
 
@@ -87,7 +88,7 @@ open_finalizer(FunctionCallInfo fcinfo, Oid aggfnoid)
 
 	aggregate = sx_aggregate_open(aggfnoid, argtypes, nargs, InvalidOid, PG_GET_COLLATION(),
 								  GetUserId(), context);
-	require_type(aggfnoid, "state", sx_aggregate_stored_type(aggregate), state_type);
+	require_state_type(aggfnoid, sx_aggregate_stored_type(aggregate), state_type);
 	require_type(aggfnoid, "result", sx_aggregate_result_type(aggregate),
 				 get_fn_expr_argtype(fcinfo->flinfo, RESULT_ARG));
 	if (state_type != sx_state_type_oid() && OidIsValid(sx_aggregate_final_function(aggregate)))
@@ -101,6 +102,21 @@ open_finalizer(FunctionCallInfo fcinfo, Oid aggfnoid)
 	finalizer->aggregate = aggregate;
 	fcinfo->flinfo->fn_extra = finalizer;
 	return finalizer;
+}
+
+/* Some aggregates have other states in other major versions of PostgreSQL. */
+static void
+require_state_type(Oid aggfnoid, Oid expected, Oid found)
+{
+	if (expected != found)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_DATATYPE_MISMATCH),
+			 errmsg("state of aggregate %s must be of type %s, not %s", format_procedure(aggfnoid),
+					format_type_be(expected),
+					OidIsValid(found) ? format_type_be(found) : "unknown"),
+			 errhint("A continuous view of another PostgreSQL version may need streamx.rebuild: "
+					 "see streamx.stat_views.")));
 }
 
 static void

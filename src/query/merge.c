@@ -84,6 +84,7 @@ sx_merge_receiver(const SxView *view, int64 from_window)
 	merge->naggregates = view->naggregates;
 	merge->values = palloc((merge->nkeys + merge->naggregates) * sizeof(Datum));
 	merge->isnull = palloc((merge->nkeys + merge->naggregates) * sizeof(bool));
+	sx_view_check_states(view);
 	merge->aggregates = sx_aggregate_open_list(view->aggregates, view->owner, CurrentMemoryContext);
 	merge->row_context =
 		AllocSetContextCreate(CurrentMemoryContext, "streamx merge row", ALLOCSET_DEFAULT_SIZES);

@@ -191,6 +191,7 @@ create_receiver(const SxView *view)
 	receiver->ncolumns = receiver->nleading + view->naggregates;
 	receiver->values = palloc0(receiver->ncolumns * sizeof(Datum));
 	receiver->isnull = palloc0(receiver->ncolumns * sizeof(bool));
+	sx_view_check_states(view);
 	receiver->aggregates =
 		sx_aggregate_open_list(view->aggregates, view->owner, CurrentMemoryContext);
 	for (int i = 0; i < lengthof(receiver->memory); i++)

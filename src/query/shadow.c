@@ -295,7 +295,7 @@ exchange_parts(const Swap *swap)
 			" window_origin = o.window_origin, window_timezone = o.window_timezone,"
 			" allowed_lateness = o.allowed_lateness, late_rows = o.late_rows, start = o.start,"
 			" retention = o.retention, refused_retention = o.refused_retention,"
-			" settings = o.settings FROM streamx.views AS o"
+			" settings = o.settings, server_major = o.server_major FROM streamx.views AS o"
 			" WHERE v.view IN ($1, $2) AND o.view IN ($1, $2) AND o.view <> v.view");
 	CommandCounterIncrement();
 }

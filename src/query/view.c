@@ -27,14 +27,18 @@
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/regproc.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
+#include "aggregate/transition.h"
 #include "catalog/spi.h"
 #include "query/family.h"
 #include "query/input_set.h"
 #include "query/view.h"
+
+PG_FUNCTION_INFO_V1(streamx_needs_rebuild);
 
 typedef struct Entry
 {
@@ -154,6 +158,28 @@ sx_view_watermark(const SxView *view, int64 watermark)
 		pg_add_s64_overflow(view->sealed_through, view->allowed_lateness_us, &sealed))
 		return watermark;
 	return Max(watermark, sealed);
+}
+
+void
+sx_view_check_states(const SxView *view)
+{
+	if (view->unreadable)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("continuous view \"%s\" needs to be rebuilt", view->name),
+			 errdetail("Its states of aggregate %s were begun by PostgreSQL %d, and PostgreSQL %d "
+					   "may keep them in another form.",
+					   format_procedure(view->unreadable->aggfnoid), view->server_major,
+					   SX_SERVER_MAJOR),
+			 errhint("Recompute it with streamx.rebuild.")));
+}
+
+/* streamx.needs_rebuild(view) */
+Datum
+streamx_needs_rebuild(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(sx_view_load(PG_GETARG_OID(0))->unreadable != NULL);
 }
 
 bool
@@ -304,7 +330,8 @@ read_catalog(SxView *view)
 					   " inputs, input_views, trial_view, finals_view, shadow_of, rejudge,"
 					   " sealed_through, retention IS NOT NULL OR EXISTS (SELECT"
 					   "  FROM streamx_internal.removal r"
-					   "  WHERE r.view = v.view AND r.removed_through > '-infinity')"
+					   "  WHERE r.view = v.view AND r.removed_through > '-infinity'),"
+					   " server_major"
 					   " FROM streamx.views v WHERE v.view = $1",
 					   1, &type, &value) == 0)
 		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
@@ -331,6 +358,7 @@ read_catalog(SxView *view)
 	view->shadow_of = DatumGetObjectId(column(21, &is_null));
 	view->reuses = OidIsValid(view->shadow_of) && !DatumGetBool(column(22, &is_null));
 	view->inputs = inputs_list(column(17, &is_null), column(18, &is_null));
+	view->server_major = DatumGetInt32(column(25, &is_null));
 	MemoryContextSwitchTo(spi_context);
 	sx_spi_end(&spi);
 }
@@ -478,6 +506,17 @@ reads_tables(Node *node, void *context)
 	return query_tree_walker((Query *) node, reads_tables, context, 0);
 }
 
+/* streamx.partial(aggregate, NULL::the type of its states) */
+static void
+add_aggregate(SxView *view, const FuncExpr *partial)
+{
+	Aggref *aggref = copyObject(linitial_node(Aggref, partial->args));
+
+	view->aggregates = lappend(view->aggregates, aggref);
+	if (!sx_aggregate_can_read(aggref, exprType(lsecond(partial->args)), view->server_major))
+		view->unreadable = aggref;
+}
+
 /* What the delta's query tells: its columns, its aggregates, and what it needs of the stream. */
 static void
 read_delta(SxView *view)
@@ -502,9 +541,7 @@ read_delta(SxView *view)
 			continue;
 		}
 		read_input_state(view, entry->resname, list_length(view->aggregates));
-		view->aggregates =
-			lappend(view->aggregates,
-					copyObject(linitial_node(Aggref, castNode(FuncExpr, entry->expr)->args)));
+		add_aggregate(view, castNode(FuncExpr, entry->expr));
 	}
 	view->naggregates = list_length(view->aggregates);
 	view->nslice = slice_columns(view->window.kind);

@@ -71,10 +71,12 @@ typedef struct SxView
 	int nslice;		/* columns between keys and states: 0, 1 or 2 */
 	bool is_single; /* no GROUP BY: one row, under a constant key */
 	int naggregates;
-	List *aggregates; /* Aggrefs of the delta, in order */
-	List *inputs;	  /* SxViewInputs * */
-	int input_groups; /* the state (from 0) that lists a row's input groups, or -1 */
-	int nfinals;	  /* final values that folding computes */
+	List *aggregates;		  /* Aggrefs of the delta, in order */
+	int server_major;		  /* of the PostgreSQL that began the states */
+	const Aggref *unreadable; /* an aggregate that cannot read its states any more, or NULL */
+	List *inputs;			  /* SxViewInputs * */
+	int input_groups;		  /* the state (from 0) that lists a row's input groups, or -1 */
+	int nfinals;			  /* final values that folding computes */
 	Oid group_sequence;
 } SxView;
 
@@ -87,6 +89,8 @@ extern const SxView *sx_view_load(Oid relid);
 
 /* The watermark by which a view judges rows: that of its reader, or a later one, by sealed_through. */
 extern int64 sx_view_watermark(const SxView *view, int64 watermark);
+/* An ERROR if an upgrade of the server has left the view with states that it cannot read. */
+extern void sx_view_check_states(const SxView *view);
 
 /* Whether a relation is a continuous view. */
 extern bool sx_view_is(Oid relid);

@@ -172,6 +172,7 @@ open_aggregates(WindowsScan *scan, const SxView *view)
 {
 	ListCell *lc;
 
+	sx_view_check_states(view);
 	scan->aggregates = palloc(list_length(scan->slices.aggregates) * sizeof(SxAggregate *));
 	scan->list = -1;
 	foreach (lc, scan->slices.aggregates)
