@@ -26,12 +26,14 @@ CXX_SOURCES = $(sort $(wildcard src/*/*.cc))
 OBJS = $(C_SOURCES:.c=.o) $(CXX_SOURCES:.cc=.o)
 DEPENDENCIES = $(OBJS:.o=.d)
 DATA_built = sql/streamx--$(EXTVERSION).sql
+# one for each released version: streamx--FROM--TO.sql
+DATA = $(sort $(wildcard sql/updates/streamx--*--*.sql))
 EXTRA_CLEAN = $(DEPENDENCIES)
 
 # "make WERROR=" for a compiler that warns of more than ours do
 WERROR ?= -Werror
 WARNINGS = -Wall -Wextra $(WERROR) -Wno-unused-parameter -Wno-missing-field-initializers -Wno-sign-compare
-PG_CPPFLAGS = -I$(srcdir)/src -MMD -MP $(if $(DEBUG_POINTS),-DSX_DEBUG_POINTS)
+PG_CPPFLAGS = -I$(srcdir)/src -MMD -MP -DSX_VERSION='"$(EXTVERSION)"' $(if $(DEBUG_POINTS),-DSX_DEBUG_POINTS)
 PG_CFLAGS = $(WARNINGS) -Wno-cast-function-type -fvisibility=hidden
 PG_CXXFLAGS = $(WARNINGS) -std=c++17 -fno-exceptions -fno-rtti -fvisibility=hidden -O3
 SHLIB_LINK = -lrdkafka -lsimdjson -lstdc++

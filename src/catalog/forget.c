@@ -114,7 +114,7 @@ forget_parts(FunctionCallInfo fcinfo, const char *const *statements)
 	desc = RelationGetDescr(trigger->tg_relation);
 	type = TupleDescAttr(desc, 0)->atttypid;
 	value = heap_getattr(trigger->tg_trigtuple, 1, desc, &is_null);
-	sx_spi_begin(&spi);
+	sx_spi_begin_any_version(&spi);
 	for (; *statements != NULL; statements++)
 		sx_spi_execute(*statements, 1, &type, &value, NULL, false);
 	sx_spi_end(&spi);
@@ -131,14 +131,17 @@ forget(const char *known, const char *const *statements, Oid relid)
 
 	if (!catalog_is_whole())
 		return;
-	sx_spi_begin(&spi);
+	sx_spi_begin_any_version(&spi);
 	if (sx_spi_execute(known, 1, types, values, NULL, false) > 0)
 		for (; *statements != NULL; statements++)
 			sx_spi_execute(*statements, 1, types, values, NULL, false);
 	sx_spi_end(&spi);
 }
 
-/* False while DROP EXTENSION takes the catalog away: then there is nothing to keep in order. */
+/*
+ * False while DROP EXTENSION takes the catalog away, or before ALTER EXTENSION has made all of it:
+ * then there is nothing to keep in order.
+ */
 static bool
 catalog_is_whole(void)
 {

@@ -15,6 +15,8 @@
 #include "access/xact.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_extension.h"
+#include "catalog/pg_namespace.h"
+#include "commands/extension.h"
 #include "miscadmin.h"
 #include "parser/parser.h"
 #include "tcop/utility.h"
@@ -25,6 +27,7 @@
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
@@ -51,6 +54,7 @@ static struct
 	bool exists;
 	Oid owner;
 	Oid schema;
+	char version[32];
 } extension;
 static uint64 changes = 0; /* of schemas, that we were told of */
 
@@ -62,11 +66,19 @@ static bool is_looking_up = false;
 static SPIPlanPtr prepare_plan(const char *statement, int nargs, const Oid *types);
 static void become(Oid userid, int sec_context, SxSpi *saved);
 static void load_extension(void);
-static bool find_extension_owner(Oid *owner);
+static bool find_extension(void);
+static void check_version(void);
 static void forget_extension(Datum arg, int cacheid, uint32 hashvalue);
 
 void
 sx_spi_begin(SxSpi *spi)
+{
+	check_version();
+	sx_spi_begin_any_version(spi);
+}
+
+void
+sx_spi_begin_any_version(SxSpi *spi)
 {
 	Oid owner = sx_extension_owner();
 
@@ -190,6 +202,56 @@ sx_extension_exists(void)
 	return extension.exists;
 }
 
+bool
+sx_extension_is_current(void)
+{
+	load_extension();
+	return extension.exists && strcmp(extension.version, SX_VERSION) == 0;
+}
+
+/* Versions are numbers with dots between them. */
+static bool
+is_older(const char *version, const char *other)
+{
+	while (*version && *other)
+	{
+		char *end;
+		char *other_end;
+		long number = strtol(version, &end, 10);
+		long other_number = strtol(other, &other_end, 10);
+
+		if (number != other_number)
+			return number < other_number;
+		version = *end ? end + 1 : end;
+		other = *other_end ? other_end + 1 : other_end;
+	}
+	return *other != '\0';
+}
+
+char *
+sx_extension_complaint(const char **hint)
+{
+	load_extension();
+	*hint = is_older(extension.version, SX_VERSION)
+				? "Run ALTER EXTENSION streamx UPDATE."
+				: "Restart the server with the library of that version.";
+	return psprintf(
+		"extension \"%s\" has version %s, but the server runs its library of version %s",
+		EXTENSION_NAME, extension.version, SX_VERSION);
+}
+
+/* Scripts of the extension may call what they have just made. */
+static void
+check_version(void)
+{
+	const char *hint;
+
+	if (creating_extension || !sx_extension_exists() || sx_extension_is_current())
+		return;
+	ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					errmsg_internal("%s", sx_extension_complaint(&hint)), errhint("%s", hint)));
+}
+
 Oid
 sx_schema_oid(void)
 {
@@ -271,8 +333,9 @@ prepare_plan(const char *statement, int nargs, const Oid *types)
 
 /*
  * pg_extension has no cache of its own, but CREATE and DROP EXTENSION make
- * and drop our schemas, and REASSIGN OWNED changes their owner: whatever
- * happens to a schema makes us look again.
+ * and drop our schemas, REASSIGN OWNED changes their owner, and ALTER EXTENSION
+ * is seen by our hook (sx_extension_changed): whatever happens to a schema makes
+ * us look again.
  */
 static void
 load_extension(void)
@@ -290,7 +353,7 @@ load_extension(void)
 	before = changes;
 	extension.owner = InvalidOid;
 	extension.schema = get_namespace_oid(SCHEMA_NAME, true);
-	extension.exists = OidIsValid(extension.schema) && find_extension_owner(&extension.owner);
+	extension.exists = OidIsValid(extension.schema) && find_extension();
 	if (!extension.exists)
 		extension.schema = InvalidOid;
 	/* looking may itself have told us of a change: then it will do for now, but is not kept */
@@ -298,7 +361,7 @@ load_extension(void)
 }
 
 static bool
-find_extension_owner(Oid *owner)
+find_extension(void)
 {
 	Relation relation = table_open(ExtensionRelationId, AccessShareLock);
 	SysScanDesc scan;
@@ -312,10 +375,23 @@ find_extension_owner(Oid *owner)
 	tuple = systable_getnext(scan);
 	found = HeapTupleIsValid(tuple);
 	if (found)
-		*owner = ((Form_pg_extension) GETSTRUCT(tuple))->extowner;
+	{
+		bool is_null;
+		Datum version =
+			heap_getattr(tuple, Anum_pg_extension_extversion, RelationGetDescr(relation), &is_null);
+
+		extension.owner = ((Form_pg_extension) GETSTRUCT(tuple))->extowner;
+		strlcpy(extension.version, TextDatumGetCString(version), sizeof(extension.version));
+	}
 	systable_endscan(scan);
 	table_close(relation, AccessShareLock);
 	return found;
+}
+
+void
+sx_extension_changed(void)
+{
+	CacheInvalidateCatalog(NamespaceRelationId);
 }
 
 static void

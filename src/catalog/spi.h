@@ -22,6 +22,12 @@ typedef struct SxSpi
 } SxSpi;
 
 extern void sx_spi_begin(SxSpi *spi);
+
+/*
+ * The same, whatever version the extension has: sx_spi_begin is an ERROR where the
+ * catalog is not the one that this library was made for.
+ */
+extern void sx_spi_begin_any_version(SxSpi *spi);
 extern void sx_spi_end(SxSpi *spi);
 
 /* The most parameters a statement may have. */
@@ -51,6 +57,16 @@ extern uint64 sx_spi_run(const char *statement);
 /* The OID of the role that owns the extension, and of schema streamx_internal / streamx. */
 extern Oid sx_extension_owner(void);
 extern bool sx_extension_exists(void);
+
+/*
+ * Whether it exists in the version of this library.  If not, for messages: what
+ * is the matter, and what to do (constant or palloc'd).
+ */
+extern bool sx_extension_is_current(void);
+extern char *sx_extension_complaint(const char **hint);
+
+/* ALTER EXTENSION: have every session look at it again. */
+extern void sx_extension_changed(void);
 extern Oid sx_schema_oid(void); /* streamx */
 
 /*

@@ -72,7 +72,7 @@ sx_adopt_is_restoring(void)
 void
 sx_adopt_orphans(void)
 {
-	if (sx_extension_exists())
+	if (sx_extension_is_current())
 		adopt_orphans_of(InvalidOid);
 }
 

@@ -394,7 +394,8 @@ sx_define_sync_owners(void)
 {
 	SxSpi spi;
 
-	if (!sx_extension_exists())
+	/* where it is to be updated, the next change of an owner makes up for it */
+	if (!sx_extension_is_current())
 		return;
 	sx_spi_begin(&spi);
 	sx_spi_run(

@@ -547,6 +547,9 @@ process_utility(PlannedStmt *pstmt, const char *source, bool read_only_tree,
 				follow_rename(altered, ((RenameStmt *) stmt)->subname,
 							  ((RenameStmt *) stmt)->newname);
 			break;
+		case T_AlterExtensionStmt:
+			sx_extension_changed();
+			break;
 		case T_AlterOwnerStmt:
 		case T_ReassignOwnedStmt:
 			sx_define_sync_owners();

@@ -179,7 +179,8 @@ sx_view_check_states(const SxView *view)
 Datum
 streamx_needs_rebuild(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BOOL(sx_view_load(PG_GETARG_OID(0))->unreadable != NULL);
+	/* monitoring goes on where nothing else does */
+	PG_RETURN_BOOL(sx_extension_is_current() && sx_view_load(PG_GETARG_OID(0))->unreadable != NULL);
 }
 
 bool
@@ -192,7 +193,7 @@ sx_view_is(Oid relid)
 
 	if (get_rel_relkind(relid) != RELKIND_VIEW || !sx_extension_exists())
 		return false;
-	sx_spi_begin(&spi);
+	sx_spi_begin_any_version(&spi); /* plain views are nobody's business */
 	found = sx_spi_look_up("SELECT 1 FROM streamx.views WHERE view = $1", 1, &type, &value) > 0;
 	sx_spi_end(&spi);
 	return found;

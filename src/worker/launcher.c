@@ -407,8 +407,8 @@ tend_workers(TimestampTz now)
 		{
 			SxWorkerSlot *slot = &sx_shared->slots[i];
 
-			if (slot->in_use && slot->number == number && !has_process(i) &&
-				!sx_shared_is_held(slot->database))
+			if (slot->in_use && OidIsValid(slot->stream) && slot->number == number &&
+				!has_process(i) && !sx_shared_is_held(slot->database))
 				start_worker(i, now, &running);
 		}
 	}

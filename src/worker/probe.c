@@ -10,6 +10,7 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "postmaster/bgworker.h"
 #include "storage/ipc.h"
@@ -50,7 +51,7 @@ list_streams(void)
 	List *streams = NIL;
 	SxSpi spi;
 
-	if (!sx_extension_exists())
+	if (!sx_extension_is_current())
 		return NIL;
 	sx_spi_begin(&spi);
 	sx_spi_execute(wanted_streams, 0, NULL, NULL, NULL, true);
@@ -90,7 +91,7 @@ forget_gone(const Counters *counters)
 	Oid types[] = {OIDOID};
 	SxSpi spi;
 
-	if (counters->count == 0 || !sx_extension_exists())
+	if (counters->count == 0 || !sx_extension_is_current())
 		return;
 	sx_spi_begin(&spi);
 	for (int i = 0; i < counters->count; i++)
@@ -147,6 +148,37 @@ want_worker(const WantedStream *stream, int number)
 	return true;
 }
 
+/*
+ * The catalog is not the one that this library was made for, so which streams
+ * there are is not asked: a slot without a stream says why none has a worker.
+ */
+static void
+set_outdated(void)
+{
+	static const WantedStream nothing = {InvalidOid, "", 0};
+	ErrorData error = {.sqlerrcode = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE};
+	const char *hint;
+	char *complaint = sx_extension_complaint(&hint);
+	SxWorkerSlot *slot;
+
+	error.message = psprintf("%s: %s", complaint, hint);
+	LWLockAcquire(sx_shared->lock, LW_EXCLUSIVE);
+	slot = sx_shared_slot(InvalidOid, 0);
+	if (slot == NULL)
+		slot = take_slot(&nothing, 0);
+	if (slot != NULL)
+	{
+		slot->is_wanted = true;
+		slot->state = SX_WORKER_OUTDATED;
+		sx_activity_error_set(&slot->error, &error);
+	}
+	LWLockRelease(sx_shared->lock);
+	ereport(WARNING, (errcode(error.sqlerrcode), errmsg_internal("%s", complaint),
+					  errdetail("No stream of database \"%s\" has a worker.",
+								get_database_name(MyDatabaseId)),
+					  errhint("%s", hint)));
+}
+
 /* Write what is wanted into the table of workers. */
 static void
 set_wanted(List *streams)
@@ -188,12 +220,14 @@ probe(void)
 	for (int i = 0; i < lengthof(counters); i++)
 		counters[i].count = sx_activity_list(counters[i].kind, &counters[i].list);
 	PushActiveSnapshot(GetTransactionSnapshot());
-	if (sx_extension_exists())
+	if (sx_extension_is_current())
 		sx_home_settle();
 	streams = list_streams();
 	for (int i = 0; i < lengthof(counters); i++)
 		forget_gone(&counters[i]);
 	set_wanted(streams);
+	if (sx_extension_exists() && !sx_extension_is_current())
+		set_outdated();
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 }

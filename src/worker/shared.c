@@ -213,6 +213,7 @@ sx_worker_state_name(SxWorkerState state)
 		[SX_WORKER_DISCONNECTED] = "disconnected",
 		[SX_WORKER_FAILING] = "failing",
 		[SX_WORKER_BACKING_OFF] = "backing off",
+		[SX_WORKER_OUTDATED] = "extension has another version",
 	};
 
 	return names[state];

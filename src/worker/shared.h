@@ -37,7 +37,8 @@ typedef enum SxWorkerState
 	SX_WORKER_PAUSED,		/* all its readers are */
 	SX_WORKER_DISCONNECTED, /* no broker can be reached */
 	SX_WORKER_FAILING,		/* at least one reader waits to try again */
-	SX_WORKER_BACKING_OFF	/* ended with an error, will be started again */
+	SX_WORKER_BACKING_OFF,	/* ended with an error, will be started again */
+	SX_WORKER_OUTDATED		/* no worker: the extension has another version than the library */
 } SxWorkerState;
 
 typedef struct SxWorkerSlot
@@ -46,7 +47,7 @@ typedef struct SxWorkerSlot
 	bool is_wanted;	 /* false: to be ended */
 	bool must_yield; /* to be ended for another stream's first worker */
 	Oid database;
-	Oid stream;
+	Oid stream;				/* InvalidOid: see SX_WORKER_OUTDATED */
 	int number;				/* of the stream's workers, from 0 */
 	char name[NAMEDATALEN]; /* of the stream, for people */
 	SxWorkerState state;

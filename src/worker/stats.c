@@ -170,6 +170,7 @@ streamx_workers(PG_FUNCTION_ARGS)
 		if (!sees_all && (slot->database != MyDatabaseId || !owns(slot->stream)))
 			continue;
 		values[0] = ObjectIdGetDatum(slot->database);
+		nulls[1] = nulls[2] = !OidIsValid(slot->stream); /* about the whole database */
 		values[1] = ObjectIdGetDatum(slot->stream);
 		values[2] = CStringGetTextDatum(slot->name);
 		values[3] = Int32GetDatum(slot->number + 1);

@@ -6,6 +6,7 @@
  *	                             workers of the database end, and wait
  *	  CREATE, ALTER DATABASE     the launcher looks at it afterwards
  *	  ALTER SERVER, USER MAPPING workers connect anew
+ *	  ALTER EXTENSION            workers begin, or end
  *	  COMMIT PREPARED            may have made a view
  */
 #include "compat.h"
@@ -89,6 +90,7 @@ news_of(const Node *stmt)
 		case T_DropdbStmt:
 		case T_AlterDatabaseStmt:
 			return NEWS_DATABASES;
+		case T_AlterExtensionStmt:
 		case T_AlterForeignServerStmt:
 		case T_CreateUserMappingStmt:
 		case T_AlterUserMappingStmt:

@@ -353,7 +353,7 @@ look_at_catalog(void)
 		MemoryContextSwitchTo(context);
 		if (OidIsValid(stuck_view))
 			pause_stuck_view(stuck_view);
-		if (sx_extension_exists())
+		if (sx_extension_is_current())
 			readers = list_readers(sx_worker_slot->stream);
 		PopActiveSnapshot();
 		CommitTransactionCommand();
