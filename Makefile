@@ -10,6 +10,7 @@
 #   make check-matrix   make check's suites on PostgreSQL 17 and 18, in chroots
 #   make check-instructions  how many instructions an event costs, against what was recorded
 #   make check-upgrade  pg_upgrade and dumps from PostgreSQL 15 to 17 to 18
+#   make check-postgres PostgreSQL's own regression suite, with streamx preloaded
 #   make chaos          random faults under load, for SECONDS (60), from SEED: see docs/reliability.md
 #   make check-faults   faults at every step of a batch, with a build of its own that has debug points
 #   make check-model    random views against a reference, for SECONDS (600), from SEED
@@ -55,7 +56,7 @@ $(error rename the tests $(hidden) $(twins): pg_regress would take another file 
 endif
 
 # Our own targets install what they need themselves: no PGXS, which may be missing.
-OWN_TARGETS = check check-kafka check-matrix check-upgrade check-model check-faults check-functions check-instructions chaos lint demo demo-up demo-down bench bench-quick bench-full
+OWN_TARGETS = check check-kafka check-matrix check-upgrade check-postgres check-model check-faults check-functions check-instructions chaos lint demo demo-up demo-down bench bench-quick bench-full
 
 ifneq ($(filter $(OWN_TARGETS),$(MAKECMDGOALS)),)
 .PHONY: $(OWN_TARGETS)
@@ -67,6 +68,8 @@ check-matrix:
 	@test/run/check-matrix
 check-upgrade:
 	@test/run/check-upgrade
+check-postgres:
+	@test/run/check-postgres
 check-model:
 	@STREAMX_MODEL="--seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED))" test/run/check model
 chaos:

@@ -19,6 +19,7 @@
 #include "commands/extension.h"
 #include "miscadmin.h"
 #include "parser/parser.h"
+#include "storage/lmgr.h"
 #include "tcop/utility.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -52,6 +53,7 @@ static struct
 {
 	bool is_valid;
 	bool exists;
+	Oid oid;
 	Oid owner;
 	Oid schema;
 	char version[32];
@@ -200,6 +202,23 @@ sx_extension_exists(void)
 {
 	load_extension();
 	return extension.exists;
+}
+
+bool
+sx_extension_hold(void)
+{
+	Oid oid;
+
+	load_extension();
+	oid = extension.oid;
+	if (!extension.exists)
+		return true;
+	if (!ConditionalLockDatabaseObject(ExtensionRelationId, oid, 0, AccessShareLock))
+		return false;
+	/* what was dropped meanwhile is known by now */
+	AcceptInvalidationMessages();
+	load_extension();
+	return extension.exists && extension.oid == oid;
 }
 
 bool
@@ -380,6 +399,7 @@ find_extension(void)
 		Datum version =
 			heap_getattr(tuple, Anum_pg_extension_extversion, RelationGetDescr(relation), &is_null);
 
+		extension.oid = ((Form_pg_extension) GETSTRUCT(tuple))->oid;
 		extension.owner = ((Form_pg_extension) GETSTRUCT(tuple))->extowner;
 		strlcpy(extension.version, TextDatumGetCString(version), sizeof(extension.version));
 	}

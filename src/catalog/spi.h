@@ -59,6 +59,12 @@ extern Oid sx_extension_owner(void);
 extern bool sx_extension_exists(void);
 
 /*
+ * Keep the extension from being dropped until the end of the transaction, if it
+ * exists; false if somebody is about to do so, or to make it.  Does not wait.
+ */
+extern bool sx_extension_hold(void);
+
+/*
  * Whether it exists in the version of this library.  If not, for messages: what
  * is the matter, and what to do (constant or palloc'd).
  */

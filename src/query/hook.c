@@ -56,7 +56,7 @@ static object_access_hook_type next_object_access = NULL;
 static PlannedStmt *
 plan_query(Query *parse, const char *source, int cursor_options, ParamListInfo params)
 {
-	Oid stream = sx_run_take_mark();
+	Oid stream = sx_run_take_mark(parse);
 	PlannedStmt *plan;
 
 	if (OidIsValid(stream))

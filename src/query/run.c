@@ -5,8 +5,8 @@
  *
  * Plans are kept by backend and text in the server's plan cache, which replans
  * them when anything they depend on changes.  The mark is set when the plan is
- * made: the caller announces it, and the first planner call that follows is
- * ours (see sx_run_take_mark).
+ * made: the caller announces it, and the first planner call that follows with
+ * the stream in its query is ours (see sx_run_take_mark).
  */
 #include "compat.h"
 
@@ -16,6 +16,7 @@
 #include "jit/jit.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
 #include "rewrite/rewriteHandler.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
@@ -48,15 +49,37 @@ static CachedPlanSource *prepare(const char *sql, ParamListInfo params);
 static CachedPlanSource *create_source(const char *sql, ParamListInfo params);
 static CachedPlan *plan(Oid stream, CachedPlanSource *source, ParamListInfo params);
 
+static bool
+scans_stream(Node *node, void *stream)
+{
+	ListCell *lc;
+
+	if (node == NULL)
+		return false;
+	if (!IsA(node, Query))
+		return expression_tree_walker(node, scans_stream, stream);
+	foreach (lc, ((Query *) node)->rtable)
+	{
+		const RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
+
+		if (rte->rtekind == RTE_RELATION && rte->relid == *(Oid *) stream)
+			return true;
+	}
+	return query_tree_walker((Query *) node, scans_stream, stream, 0);
+}
+
 /*
  * For the planner hook: the stream to mark in the plan that is being made, once;
- * InvalidOid for any other plan, nested ones included.
+ * InvalidOid for any other plan, such as those of queries by which another
+ * planner hook finds out what it is to do with ours.
  */
 Oid
-sx_run_take_mark(void)
+sx_run_take_mark(Query *parse)
 {
 	Oid stream = marked_stream;
 
+	if (!OidIsValid(stream) || !scans_stream((Node *) parse, &stream))
+		return InvalidOid;
 	marked_stream = InvalidOid;
 	return stream;
 }

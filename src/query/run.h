@@ -51,8 +51,8 @@ extern void sx_run_params(const char *sql, ParamListInfo params, DestReceiver *d
 
 /*
  * For the planner hook: the stream to mark in the plan that is being made, once;
- * InvalidOid for any other plan, nested ones included.
+ * InvalidOid for any other plan.
  */
-extern Oid sx_run_take_mark(void);
+extern Oid sx_run_take_mark(Query *parse);
 
 #endif

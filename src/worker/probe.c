@@ -219,6 +219,8 @@ probe(void)
 	StartTransactionCommand();
 	for (int i = 0; i < lengthof(counters); i++)
 		counters[i].count = sx_activity_list(counters[i].kind, &counters[i].list);
+	if (!sx_extension_hold())
+		proc_exit(0); /* DROP EXTENSION goes first */
 	PushActiveSnapshot(GetTransactionSnapshot());
 	if (sx_extension_is_current())
 		sx_home_settle();
