@@ -13,18 +13,17 @@ use Server;
 use Shape;
 use Topic;
 
-our @EXPORT = qw(run_streamx create_view drop_views worker batches);
+our @EXPORT = qw(run_streamx create_view view_statements drop_views worker batches);
 
 sub run_streamx
 {
 	my ($contestant, $shape, $race) = @_;
 	my $settings = $contestant->{settings} // {};
-	my (@samples, $profiler);
+	my @samples;
 	my $peak = 0;
 
 	set($_, $settings->{$_}) for keys %$settings;
 	my @workers = create_view($race->{topic}, $shape, $contestant->{workers} // 1);
-	$profiler = profile($workers[0], "$race->{setup}{profile}/$shape->{name}.data") if $race->{setup}{profile};
 	until (@samples && $samples[-1]{done} >= $race->{count})
 	{
 		die "a worker is gone\n" if grep { !-d "/proc/$_" } @workers;
@@ -32,7 +31,6 @@ sub run_streamx
 		$peak = max($peak, sum0(map { memory_of($_) } @workers));
 		sleep 0.01;
 	}
-	waitpid($profiler, 0) if $profiler && kill('INT', $profiler);
 	check_views($shape, $race->{topic});
 	my $rows = sum0(map { ask("SELECT count(*) FROM $_") } ask('SELECT state FROM streamx.views' . (is_nexmark($shape) ? '' : " WHERE view = 'revenue'::regclass")));
 	drop_views(@{ $shape->{streams} // [] });
@@ -53,24 +51,28 @@ sub create_view
 	return wait_for_workers($streams * ($workers // 1));
 }
 
-sub create_orders
+sub create_orders { ask($_) for view_statements(@_); }
+
+sub view_statements
 {
 	my ($topic, $shape, $workers) = @_;
 	my $window = window_call($shape);
+	my @statements = (
+		"CREATE FOREIGN TABLE orders (order_id text, customer_id text, category text, amount numeric(10,2),
+			currency text, quantity int, event_time timestamptz, note text)
+			SERVER kafka OPTIONS (topic '$topic', event_time 'event_time', watermark_delay '5 seconds', workers '@{[$workers // 1]}')");
 
-	ask("CREATE FOREIGN TABLE orders (order_id text, customer_id text, category text, amount numeric(10,2),
-		currency text, quantity int, event_time timestamptz, note text)
-		SERVER kafka OPTIONS (topic '$topic', event_time 'event_time', watermark_delay '5 seconds', workers '@{[$workers // 1]}')");
-	ask("CREATE VIEW revenue WITH (streamx.continuous) AS SELECT $window AS w, $shape->{only} AS own FROM orders GROUP BY w") if $shape->{only};
-	for my $i (1 .. ($shape->{only} ? 0 : $shape->{views} // 1))
+	return (@statements, "CREATE VIEW revenue WITH (streamx.continuous) AS SELECT $window AS w, $shape->{only} AS own FROM orders GROUP BY w") if $shape->{only};
+	for my $i (1 .. $shape->{views} // 1)
 	{
 		my $name = $i == 1 ? 'revenue' : "revenue_$i";
 		my $own = { '' => '', aggregates => ", max(quantity * $i) AS own", keys => ", length(category) * $i AS own" }->{ $shape->{differ} // '' };
 
-		ask("CREATE VIEW $name WITH (streamx.continuous) AS
+		push @statements, "CREATE VIEW $name WITH (streamx.continuous) AS
 			SELECT $window AS w, category, count(order_id) AS orders, sum(amount) AS total, avg(amount) AS mean$own
-			FROM orders GROUP BY w, category" . (($shape->{differ} // '') eq 'keys' ? ', own' : ''));
+			FROM orders GROUP BY w, category" . (($shape->{differ} // '') eq 'keys' ? ', own' : '');
 	}
+	return @statements;
 }
 
 sub wait_for_workers
@@ -136,16 +138,6 @@ sub drop_views
 	ask('DROP FOREIGN TABLE ' . (join(', ', @streams) || 'orders') . ' CASCADE');
 	wait_for("SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'streamx worker'", 'end of the worker');
 	ask('CHECKPOINT');
-}
-
-sub profile
-{
-	my ($worker, $file) = @_;
-	my $pid = fork;
-
-	return $pid if $pid;
-	open(STDERR, '>', '/dev/null');
-	exec('perf', 'record', '-q', '-F', 1999, '-g', '-p', $worker, '-o', $file) or exit 1;
 }
 
 1;
