@@ -163,6 +163,9 @@ sx_shadow_create(Oid relid, bool rejudge)
 	SxRelations relations = {.shadow_of = relid};
 	Query *visible = sx_copy_stored_query(relid, &(SxSubstitution){NIL, NIL});
 
+	/* copies of the view's relations would be what they are */
+	if (sx_view_load(relid)->must_recreate)
+		sx_view_check_states(sx_view_load(relid));
 	relations.visible = sx_shadow_create_visible(relid, visible->targetList);
 	sx_relations_copy(&relations, sx_view_load(relid));
 	enter(&relations, rejudge);

@@ -172,7 +172,9 @@ sx_view_check_states(const SxView *view)
 					   "may keep them in another form.",
 					   format_procedure(view->unreadable->aggfnoid), view->server_major,
 					   SX_SERVER_MAJOR),
-			 errhint("Recompute it with streamx.rebuild.")));
+			 view->must_recreate
+				 ? errhint("Drop it and create it anew: its query is streamx.views.definition.")
+				 : errhint("Recompute it with streamx.rebuild.")));
 }
 
 /* streamx.needs_rebuild(view) */
@@ -514,8 +516,11 @@ add_aggregate(SxView *view, const FuncExpr *partial)
 	Aggref *aggref = copyObject(linitial_node(Aggref, partial->args));
 
 	view->aggregates = lappend(view->aggregates, aggref);
-	if (!sx_aggregate_can_read(aggref, exprType(lsecond(partial->args)), view->server_major))
-		view->unreadable = aggref;
+	if (sx_aggregate_can_read(aggref, exprType(lsecond(partial->args)), view->server_major))
+		return;
+	view->unreadable = aggref;
+	view->must_recreate |=
+		sx_aggregate_state_type(aggref, NULL) != exprType(lsecond(partial->args));
 }
 
 /* What the delta's query tells: its columns, its aggregates, and what it needs of the stream. */

@@ -73,6 +73,7 @@ typedef struct SxView
 	int naggregates;
 	List *aggregates;		  /* Aggrefs of the delta, in order */
 	int server_major;		  /* of the PostgreSQL that began the states */
+	bool must_recreate;		  /* ... which are columns of another type */
 	const Aggref *unreadable; /* an aggregate that cannot read its states any more, or NULL */
 	List *inputs;			  /* SxViewInputs * */
 	int input_groups;		  /* the state (from 0) that lists a row's input groups, or -1 */

@@ -68,7 +68,10 @@ sub is_honest
 
 		if ($needs{$view})
 		{
-			like($error, qr/continuous view "$view" needs to be rebuilt.*\n.*DETAIL:.*\n.*HINT:.*streamx\.rebuild/, "$title: $view takes no rows");
+			# where the type of a state has changed, there are no relations to be rebuilt
+			my $hint = $view =~ /spans/ ? qr/create it anew/ : qr/streamx\.rebuild/;
+
+			like($error, qr/continuous view "$view" needs to be rebuilt.*\n.*DETAIL:.*\n.*HINT:.*$hint/, "$title: $view takes no rows");
 			$node->psql($database, "TABLE $view", stderr => \$error);
 			# sum(interval) had no final function: what was kept is the result
 			$view eq 'spans' ? is($error, '', "$title: $view can be read") : like($error, qr/streamx\.rebuild/, "$title: $view cannot be read");
@@ -176,9 +179,21 @@ for my $i (1 .. $#servers)
 	is_honest($new, 'postgres', lost($majors[$i - 1], $majors[$i]), "pg_upgrade of $step");
 	unlike(slurp_file($new->logfile), qr/(FATAL|PANIC|TRAP|terminated by signal)/, "$step: no process ends");
 
-	# What needs to be rebuilt makes way for the next version
-	my @lost = split / /, lost($majors[$i - 1], $majors[$i]);
-	$new->safe_psql('postgres', "SET client_min_messages = error; DROP VIEW $_; CREATE VIEW $_ WITH (streamx.continuous) AS SELECT n % 2 AS odd, $delicate{$_} AS value FROM of_$_ GROUP BY 1") for @lost;
+	# What the errors say to do makes all well again
+	for my $view (split / /, lost($majors[$i - 1], $majors[$i]))
+	{
+		if ($view =~ /spans/)
+		{
+			like(($new->psql('postgres', "SELECT streamx.rebuild('$view')"))[2], qr/HINT:.*create it anew/, "$step: $view cannot be rebuilt in place");
+			$new->safe_psql('postgres', "DROP VIEW $view; CREATE VIEW $view WITH (streamx.continuous) AS SELECT n % 2 AS odd, $delicate{$view} AS value FROM of_$view GROUP BY 1");
+		}
+		else
+		{
+			$new->safe_psql('postgres', "SELECT streamx.rebuild('$view')");
+		}
+		$new->safe_psql('postgres', "INSERT INTO of_$view VALUES (78)");
+		is($new->safe_psql('postgres', "SELECT * FROM streamx.verify('$view')"), '', "$step: $view is right again");
+	}
 	$new->stop;
 	$old = $new;
 }
