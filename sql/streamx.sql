@@ -1174,9 +1174,10 @@ CREATE VIEW streamx.stat_streams AS
                     pg_catalog.sum(t.dead_letters)::bigint AS dead_letters,
                     pg_catalog.round((pg_catalog.sum(t.recent_rows)
                                       OPERATOR(pg_catalog./) 60)::numeric, 1) AS rows_per_second,
-                    pg_catalog.round(LEAST(100, 100 OPERATOR(pg_catalog.*)
-                        pg_catalog.sum(t.recent_dead_letters) OPERATOR(pg_catalog./)
-                        NULLIF(pg_catalog.sum(t.recent_rows), 0))::numeric, 2) AS error_percent,
+                    CASE WHEN pg_catalog.sum(t.recent_rows) OPERATOR(pg_catalog.>) 0
+                         THEN pg_catalog.round(LEAST(100, 100 OPERATOR(pg_catalog.*)
+                             pg_catalog.sum(t.recent_dead_letters) OPERATOR(pg_catalog./)
+                             pg_catalog.sum(t.recent_rows))::numeric, 2) END AS error_percent,
                     pg_catalog.max(t.last_batch_time) AS last_batch_time
              FROM streamx.activity('reader') t
              JOIN streamx.readers r ON r.reader OPERATOR(pg_catalog.=) t.id

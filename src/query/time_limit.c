@@ -48,6 +48,7 @@ cancel_work(void)
 void
 sx_time_limit_start(void)
 {
+	cancels = 0;
 	if (sx_max_batch_time_ms == 0)
 		return;
 	if (timeout == MAX_TIMEOUTS)

@@ -137,6 +137,11 @@ BEGIN
 			EXECUTE format('CREATE FUNCTION public.%I(%s) RETURNS boolean LANGUAGE plpgsql AS %L', f, t, 'BEGIN RAISE ''sabotage''; END');
 		END LOOP;
 	END LOOP;
+	-- better matches than PostgreSQL's own for a number and a constant
+	CREATE FUNCTION public.sabotage(numeric, int) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RAISE ''sabotage''; END';
+	FOREACH o IN ARRAY ARRAY['=', '<>', '<', '>', '<=', '>=', '/', '*'] LOOP
+		EXECUTE format('CREATE OPERATOR public.%s (FUNCTION = public.sabotage, LEFTARG = numeric, RIGHTARG = int)', o);
+	END LOOP;
 	-- types and relations that an unqualified name could mean
 	FOREACH t IN ARRAY ARRAY['pg_class', 'pg_database', 'streams', 'views', 'readers', 'progress', 'dead_letter'] LOOP
 		EXECUTE format('CREATE TABLE public.%I (oid oid, datname name, stream regclass, view regclass)', t);
