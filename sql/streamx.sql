@@ -1363,7 +1363,11 @@ COMMENT ON FUNCTION streamx.cancel_rebuild(regclass) IS 'ends a rebuild that is 
 
 CREATE VIEW streamx.stat_progress AS
     SELECT c.oid::pg_catalog.regclass AS view, l.stream, l.reader,
-           CASE WHEN v.shadow_of IS NULL THEN 'catch up' ELSE 'rebuild' END AS command,
+           CASE WHEN v.shadow_of IS NULL THEN 'catch up'
+                WHEN v.definition OPERATOR(pg_catalog.=)
+                     (SELECT w.definition FROM streamx.views w
+                      WHERE w.view OPERATOR(pg_catalog.=) v.shadow_of) THEN 'rebuild'
+                ELSE 'replace' END AS command,
            CASE WHEN s.paused OR r.paused THEN 'paused'
                 WHEN t.failures OPERATOR(pg_catalog.>) 0 THEN 'failing'
                 WHEN t.catching_up_since IS NULL AND t.batches IS NULL THEN 'waiting'
@@ -1417,7 +1421,7 @@ CREATE VIEW streamx.stat_progress AS
       AND (v.shadow_of IS NOT NULL OR t.catching_up_since IS NOT NULL OR p.offsets IS NULL)
       AND (pg_catalog.pg_has_role('pg_monitor', 'USAGE')
            OR pg_catalog.pg_has_role(c.relowner, 'USAGE'));
-COMMENT ON VIEW streamx.stat_progress IS 'one row for each continuous view that catches up, and each rebuild under way';
+COMMENT ON VIEW streamx.stat_progress IS 'one row for each continuous view that catches up, and each rebuild or replacement under way';
 COMMENT ON COLUMN streamx.stat_progress.phase IS 'waiting (for a worker, or its first answer), reading, swapping (rebuilt, until nobody reads the view), paused, failing';
 COMMENT ON COLUMN streamx.stat_progress.messages_done IS 'offsets from where the view began to where it stands: with gaps, more than there were messages';
 COMMENT ON COLUMN streamx.stat_progress.messages_left IS 'offsets to the end of the log as last seen; of a rebuild, to where the view stands';

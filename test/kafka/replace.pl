@@ -111,6 +111,7 @@ my $shows = $node->safe_psql('postgres', $shown);
 replace_view('per_item', ", streamx.allowed_lateness = '1 hour'", $evens);
 shows($node, $shown, $shows, 'it shows what it showed');
 shows($node, 'SELECT count(min) FROM per_item', '0', 'and NULL in new columns');
+shows($node, 'SELECT view::text, command, phase FROM streamx.stat_progress', 'per_item|replace|paused', 'stat_progress tells of it');
 shows($node, 'SELECT allowed_lateness FROM streamx.views WHERE view = \'per_item\'::regclass', '00:00:00', 'its options are the old ones');
 verified($node, 'per_item');
 refused("SET ROLE shop; CREATE OR REPLACE VIEW per_item WITH (streamx.continuous) AS $evens", qr/"per_item" is being computed anew already/, 'it is replaced once at a time');
