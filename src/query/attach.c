@@ -325,7 +325,10 @@ link_view(Oid view, Oid stream, int32 reader, int64 start_offset)
 	CacheInvalidateRelcacheByRelid(stream);
 }
 
-/* The messages that the stream refused belong to the view's new reader as well. */
+/*
+ * The messages that the stream refused belong to the view's new reader as well: not those of
+ * the batch that is under way, which it will read itself.
+ */
 static void
 copy_letters(Oid view, int64 reader)
 {
@@ -341,6 +344,8 @@ copy_letters(Oid view, int64 reader)
 				   " d.message_timestamp, d.key, d.payload, d.\"row\", d.sqlstate, d.message,"
 				   " d.recorded_at FROM streamx_internal.dead_letter d"
 				   " JOIN streamx.view_streams s ON s.reader = d.reader"
+				   " JOIN streamx.progress p ON p.reader = d.reader AND p.topic = d.topic"
+				   "  AND p.\"partition\" = d.\"partition\" AND p.next_offset > d.\"offset\""
 				   " WHERE s.view = $1 AND d.view IS NULL",
 				   2, types, values, NULL, false);
 	sx_spi_end(&spi);

@@ -85,8 +85,10 @@ CREATE VIEW joined WITH (streamx.continuous) AS SELECT count(*) FROM orders JOIN
 END
 under_load('SELECT count(DISTINCT reader) FROM streamx.view_streams', '1', 'a view with a table joins');
 $node->safe_psql('postgres', 'REVOKE SELECT ON items FROM owner');
-send_orders(10);
+$broker->produce('orders', 1, '{bad too', '{"at": "2026-03-01T01:00:00Z", "item": "i1", "n": 1}');
 eventually($node, 'SELECT count(DISTINCT reader) FROM streamx.view_streams', '2', 'a view that fails leaves');
+shows($node, 'SELECT count(*) FROM streamx_internal.dead_letter d JOIN streamx.progress p USING (reader, "partition") WHERE d."offset" >= p.next_offset', '0',
+	'with the dead letters of what it has read, and no others');
 send_orders(100);
 $node->safe_psql('postgres', 'GRANT SELECT ON items TO owner');
 under_load('SELECT count(DISTINCT reader) FROM streamx.view_streams', '1', 'and comes back');
