@@ -11,7 +11,7 @@ CREATE VIEW own_dead_letters AS SELECT d.* FROM streamx.dead_letters d JOIN pg_c
 CREATE FOREIGN TABLE kept (at timestamptz, n int) SERVER streamx OPTIONS (event_time 'at', retain 'on');
 CREATE FOREIGN TABLE passing (at timestamptz, n int) SERVER streamx OPTIONS (event_time 'at');
 
-SELECT plan(25);
+SELECT plan(30);
 
 -- A view of a kept stream catches up in CREATE VIEW, judging with a watermark of its own
 INSERT INTO kept VALUES ('2024-05-01 10:00', 1), ('2024-05-01 12:00', 2);
@@ -92,6 +92,11 @@ SAVEPOINT one;
 SELECT is(count(*), 3::bigint, 'a third one') FROM own_dead_letters;
 ROLLBACK;
 SELECT is(count(*), 2::bigint, 'rolled back as all else') FROM own_dead_letters;
+CREATE VIEW lenient_late WITH (streamx.continuous) AS SELECT sum(100 / n) FROM lenient;
+SELECT results_eq('TABLE lenient_late', 'TABLE lenient_quotient', 'for a view that is made later, too');
+SELECT lives_ok($$SELECT streamx.rebuild('lenient_quotient')$$, 'and for one that is rebuilt');
+SELECT results_eq($$SELECT view::text, count(*) FROM own_dead_letters GROUP BY 1 ORDER BY 1$$, $$VALUES ('lenient_late', 2::bigint), ('lenient_quotient', 2)$$, 'each has its own');
+SELECT is_empty(format('SELECT * FROM streamx.verify(%L)', view), 'verify agrees') FROM unnest('{lenient_late,lenient_quotient}'::text[]) view;
 SELECT * FROM finish();
 SET client_min_messages = error;
 DROP SCHEMA starting CASCADE;
