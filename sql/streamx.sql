@@ -1376,7 +1376,9 @@ CREATE VIEW streamx.stat_progress AS
                 ELSE 'reading' END AS phase,
            p.messages_done, p.messages_left,
            pg_catalog.round((100.0 OPERATOR(pg_catalog.*) p.messages_done) OPERATOR(pg_catalog./)
-                            NULLIF(p.messages_done OPERATOR(pg_catalog.+) p.messages_left, 0),
+                            CASE WHEN (p.messages_done OPERATOR(pg_catalog.+) p.messages_left)
+                                      OPERATOR(pg_catalog.>) 0
+                                 THEN p.messages_done OPERATOR(pg_catalog.+) p.messages_left END,
                             1) AS percent,
            (p.messages_done OPERATOR(pg_catalog.*) m.bytes)::bigint AS estimated_bytes_done,
            (p.messages_left OPERATOR(pg_catalog.*) m.bytes)::bigint AS estimated_bytes_left,
@@ -1385,8 +1387,10 @@ CREATE VIEW streamx.stat_progress AS
            CASE WHEN NOT s.paused AND NOT r.paused
                 THEN n.now OPERATOR(pg_catalog.+)
                      ((n.now OPERATOR(pg_catalog.-) t.catching_up_since) OPERATOR(pg_catalog.*)
-                      (p.messages_left OPERATOR(pg_catalog./) NULLIF(
-                       p.offsets OPERATOR(pg_catalog.-) t.caught_up_from, 0)::double precision))
+                      (p.messages_left OPERATOR(pg_catalog./)
+                       CASE WHEN p.offsets OPERATOR(pg_catalog.>) t.caught_up_from
+                            THEN (p.offsets OPERATOR(pg_catalog.-) t.caught_up_from)
+                                 ::double precision END))
                 END AS estimated_end,
            t.last_error, t.last_error_sqlstate, t.last_error_time
     FROM streamx.views v
@@ -1415,7 +1419,8 @@ CREATE VIEW streamx.stat_progress AS
                      AND h.topic OPERATOR(pg_catalog.=) q.topic
                      AND h."partition" OPERATOR(pg_catalog.=) q."partition"
                GROUP BY i.view) p ON p.view OPERATOR(pg_catalog.=) v.view,
-    LATERAL (SELECT t.bytes::numeric OPERATOR(pg_catalog./) NULLIF(t.rows, 0) AS bytes) m,
+    LATERAL (SELECT t.bytes::numeric OPERATOR(pg_catalog./)
+                    CASE WHEN t.rows OPERATOR(pg_catalog.>) 0 THEN t.rows END AS bytes) m,
     LATERAL (SELECT pg_catalog.clock_timestamp() AS now) n
     WHERE r.topic OPERATOR(pg_catalog.<>) ''
       AND (v.shadow_of IS NOT NULL OR t.catching_up_since IS NOT NULL OR p.offsets IS NULL)
