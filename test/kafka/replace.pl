@@ -160,6 +160,34 @@ $node->safe_psql('postgres', 'DROP VIEW per_item CASCADE; DROP VIEW other');
 shows($node, q{SELECT count(*) FROM pg_class WHERE relname ~ '^v\d+_'}, '0', 'dropped, it leaves nothing');
 shows($node, 'SELECT (SELECT count(*) FROM streamx.readers), (SELECT count(*) FROM streamx.views), (SELECT count(*) FROM streamx_internal.late_row), (SELECT count(*) FROM streamx_internal.dead_letter WHERE view IS NOT NULL)', '0|0|0|0', 'in the catalog either');
 
+# Options and expressions change again and again, of all kinds of windows, beside two workers
+{
+	my %windows = (tumbles => "tumble(at, '1 minute')", hopping => "hop(at, '2 minutes', '1 minute')", sessions => "session(at, '20 seconds')", growing => "cumulate(at, '3 minutes', '1 minute')");
+	my @options = ('', ", streamx.allowed_lateness = '10 minutes'", ", streamx.allowed_lateness = '3 minutes', streamx.retention = '20 minutes'", ", streamx.retention = '10 minutes'", ", streamx.allowed_lateness = '1 minute'");
+	my @kinds = sort keys %windows;
+	my $define = sub {
+		my ($kind, $options, $factor) = @_;
+
+		return "CREATE OR REPLACE VIEW $kind WITH (streamx.continuous $options) AS SELECT $windows{$kind} AS w, item, count(*) * $factor AS count, array_agg(n) AS list FROM again GROUP BY 1, 2";
+	};
+
+	$node->safe_psql('postgres', join('; ', q{CREATE FOREIGN TABLE again (at timestamptz, item text, n int) SERVER kafka OPTIONS (topic 'orders', event_time 'at', workers '2')},
+			map { $define->($_, '', 1) } @kinds));
+	caught_up($node, 'again');    # so that there is a watermark
+	for my $round (1 .. 5)
+	{
+		for my $kind (0 .. $#kinds)
+		{
+			send_orders(50);
+			$node->safe_psql('postgres', $define->($kinds[$kind], $options[($round + $kind) % 5], $round));
+		}
+	}
+	caught_up($node, 'again');
+	verified($node, $_) for @kinds;
+	shows($node, 'SELECT count(DISTINCT view) FROM streamx.late_rows', '4', 'rows were late for all of them');
+	$node->safe_psql('postgres', 'DROP FOREIGN TABLE again CASCADE');
+}
+
 # A topic that does not reach back any more; 5 MiB is what the mock keeps
 if (!StreamX::Broker::is_real())
 {
