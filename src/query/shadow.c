@@ -21,6 +21,7 @@
 #include "utils/lsyscache.h"
 
 #include "batch/log.h"
+#include "catalog/debug_point.h"
 #include "catalog/reader.h"
 #include "catalog/spi.h"
 #include "query/apply.h"
@@ -415,6 +416,7 @@ sx_shadow_swap(Oid relid)
 	exchange_parts(&swap);
 	take_query(&swap);
 	take_reader(&swap);
+	SX_DEBUG_POINT("in-swap");
 	CommandCounterIncrement();
 	drop(swap.view, swap.shadow);
 	CommandCounterIncrement();

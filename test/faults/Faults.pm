@@ -45,6 +45,7 @@ my @faults = (
 	{ name => 'views are made', group => 'names', number => 34, do => \&make_views },
 	{ name => 'a view is dropped', group => 'names', number => 34, do => \&drop_view },
 	{ name => 'views are made and rolled back', group => 'names', number => 34, do => \&make_views_in_vain },
+	{ name => 'views are rebuilt', number => 34, do => \&rebuild_views },
 	{ name => 'a stream gets a column', group => 'names', number => 35, do => sub { $_[0]->spawn('ALTER FOREIGN TABLE orders ADD COLUMN extra' . int(rand(1e6)) . ' int;') } },
 	{ name => 'a stream is renamed', group => 'names', number => 35, do => sub { $_[0]->insist('ALTER FOREIGN TABLE IF EXISTS orders RENAME TO renamed') }, heal => sub { $_[0]->insist('ALTER FOREIGN TABLE IF EXISTS renamed RENAME TO orders') } },
 	{ name => 'views move to another schema', group => 'names', number => 35, do => sub { move_views($_[0], 'public', 'elsewhere') }, heal => sub { move_views($_[0], 'elsewhere', 'public') } },
@@ -225,6 +226,18 @@ sub make_views_in_vain
 	my @views = map { Views->new($names[ rand @names ], "vain_$_", ('orders', 'rows')[ $_ % 2 ]) } 1 .. 2;
 
 	$world->spawn(join("\n", 'BEGIN;', (map { $_->sql . ';' } @views), 'SELECT pg_sleep(0.2);', 'ROLLBACK;'));
+}
+
+sub rebuild_views
+{
+	my ($world) = @_;
+
+	for my $view (($world->order_views)[0], ($world->row_views)[0])
+	{
+		my $rejudge = rand() < 0.5 ? 'true' : 'false';
+
+		$world->spawn('SELECT streamx.rebuild(\'' . $view->label . "', rejudge => $rejudge);");
+	}
 }
 
 sub move_views

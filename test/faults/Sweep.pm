@@ -16,9 +16,9 @@ use constant COLUMNS => 'part int, seq bigint NOT NULL, item text, at timestampt
 # Every point of the source, and the sweep that visits it.
 my %points = (
 	worker => [qw(worker-start after-poll after-decode in-merge in-sessions in-inputs in-bisection after-merge in-retention in-fold
-		before-progress after-progress before-commit after-commit in-launcher in-discovery in-meeting after-meeting in-leaving in-gap)],
+		before-progress after-progress before-commit after-commit in-launcher in-discovery in-meeting after-meeting in-swap in-leaving in-gap)],
 	workers => [qw(after-prepare)],
-	insert => [qw(insert-before-merge insert-after-log insert-before-progress insert-after-progress insert-after-merge insert-at-end in-first-fill)],
+	insert => [qw(insert-before-merge insert-after-log insert-before-progress insert-after-progress insert-after-merge insert-at-end in-first-fill in-swap)],
 );
 
 sub new
@@ -103,7 +103,11 @@ sub await_death
 
 	open(my $file, '<', $hit) or die "$hit: $!";
 	my $pid = <$file>;
-	usleep(2_000) while kill 0, $pid;
+	for (1 .. 30_000)
+	{
+		return unless kill 0, $pid;
+		usleep(2_000);
+	}
 }
 
 # What views show follows from what was delivered: one test.
@@ -127,7 +131,7 @@ sub is_complete
 		open(my $source, '<', $path) or die "$path: $!";
 		while (<$source>) { $in_source{$1} = 1 while /SX_DEBUG_POINT\("([^"]+)"\)/g; }
 	}
-	is(join(' ', sort map { @$_ } values %points), join(' ', sort keys %in_source), 'the sweeps know all points of the source');
+	is(join(' ', sort keys %{ { map { $_ => 1 } map { @$_ } values %points } }), join(' ', sort keys %in_source), 'the sweeps know all points of the source');
 	is_deeply([ grep { !$self->{swept}{$_} } @{ $points{$sweep} } ], [], 'this one has visited all of its own');
 }
 

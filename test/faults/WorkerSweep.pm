@@ -50,14 +50,14 @@ sub orders_are_right
 	$sweep->is_right($title, $orders, @views);
 }
 
-# Points of a batch: [name, visit].
+# Points of a batch: [name, visit].  A later visit finds more done, but nothing else: two actions will do.
 sub batches
 {
 	for my $case (@_)
 	{
 		my ($point, $times) = @$case;
 
-		for my $action (Sweep->actions)
+		for my $action ($times == 1 ? Sweep->actions : ('kill', 'error XX000'))
 		{
 			my $title = "$point, visit $times: $action";
 
@@ -107,20 +107,49 @@ sub meetings
 	}
 }
 
+# A view that is rebuilt: of each kind in turn.
+sub rebuilding
+{
+	my @names = qw(o_total o_tumbles_inputs o_hops o_steps_sketch o_sessions o_retained o_joined o_notes);
+
+	for my $action (Sweep->actions, Sweep->actions)
+	{
+		my $name = shift @names;
+		my $title = "in-swap: $action of $name";
+		my $is_asked = 0;
+
+		$sweep->sweep('in-swap', "1 worker $action", $title,
+			sub { $is_asked++ or $node->psql('postgres', "SELECT streamx.rebuild('$name')"); send_orders(12) },
+			sub {
+				under_load($title, 'SELECT count(*) FROM streamx.views WHERE shadow_of IS NOT NULL', 0);
+				meet($title);
+				orders_are_right($title);
+			});
+	}
+}
+
 # Send until all views of the stream have one reader.
 sub meet
 {
 	my ($title) = @_;
-	my $readers = 0;
+
+	under_load("$title: they meet", q{SELECT count(DISTINCT reader) FROM streamx.view_streams WHERE stream = 'orders'::regclass}, 1);
+}
+
+# Send until a query returns what is expected: one test.
+sub under_load
+{
+	my ($title, $query, $expected) = @_;
+	my $result = '';
 
 	for (1 .. 300)
 	{
 		send_orders(6);
-		$readers = $node->safe_psql('postgres', q{SELECT count(DISTINCT reader) FROM streamx.view_streams WHERE stream = 'orders'::regclass});
-		last if $readers eq '1';
+		$result = $node->safe_psql('postgres', $query);
+		last if $result eq $expected;
 		usleep(20_000);
 	}
-	is($readers, 1, "$title: they meet");
+	is($result, $expected, $title);
 }
 
 # A view that fails leaves the others, and comes back.

@@ -73,6 +73,23 @@ for my $case (@insert_points)
 	}
 }
 
+# A view is rebuilt from the log
+for my $name (qw(total_inputs tumbles hops_sketch sessions))
+{
+	for my $action (Sweep->actions)
+	{
+		my $title = "in-swap: $action of $name";
+
+		$sweep->sweep('in-swap', "1 client $action", $title,
+			sub { $node->psql('postgres', "SELECT streamx.rebuild('r_$name')") },
+			sub {
+				$node->safe_psql('postgres', "SELECT streamx.rebuild('r_$name')");
+				insert_rows(5);
+				rows_are_right($title);
+			});
+	}
+}
+
 # CREATE VIEW over rows that are there
 for my $name (qw(total_inputs tumbles hops_sketch steps_inputs sessions_inputs))
 {

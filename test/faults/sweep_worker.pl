@@ -16,6 +16,7 @@ WorkerSweep::batches(
 	(map { [ 'in-retention', $_ ] } 1, 4), (map { [ 'in-fold', $_ ] } 1, 4), (map { [ 'in-bisection', $_ ] } 1, 5));
 WorkerSweep::launcher();
 WorkerSweep::meetings(qw(in-discovery in-meeting after-meeting));
+WorkerSweep::rebuilding();
 WorkerSweep::leaving();
 WorkerSweep::gaps();
 WorkerSweep::stop('worker');
