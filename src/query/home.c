@@ -48,11 +48,11 @@ sx_home_settle(void)
 	sx_adopt_orphans();
 	paused = run(pause_streams, false);
 	if (paused > 0)
-		ereport(WARNING, (errmsg("the Kafka streams of database \"%s\" are paused",
-								 get_database_name(MyDatabaseId)),
-						  errdetail("The database is a copy, and the one that it was copied from "
-									"may go on reading their topics."),
-						  errhint("SELECT streamx.resume(stream) lets a stream go on here.")));
+		ereport(LOG, (errmsg("the Kafka streams of database \"%s\" are paused",
+							 get_database_name(MyDatabaseId)),
+					  errdetail("The database is a copy, and the one that it was copied from "
+								"may go on reading their topics."),
+					  errhint("SELECT streamx.resume(stream) lets a stream go on here.")));
 }
 
 /* Of $1 and $2, the system identifier and the database; returns how many rows it found or changed. */

@@ -10,7 +10,7 @@
 /*
  * Find out whether this database has become another one since the extension
  * was made: CREATE DATABASE … TEMPLATE copied it, or pg_upgrade.  If so, pause
- * its Kafka streams, with a WARNING, until streamx.resume.  Needs a snapshot.
+ * its Kafka streams, with a note in the log, until streamx.resume.  Needs a snapshot.
  */
 extern void sx_home_settle(void);
 
