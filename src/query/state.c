@@ -13,15 +13,18 @@
 #include "access/detoast.h"
 #include "access/genam.h"
 #include "access/nbtree.h"
+#include "access/relation.h"
 #include "access/relscan.h"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
+#include "catalog/pg_authid.h"
 #include "catalog/pg_type.h"
 #include "commands/sequence.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "utils/array.h"
+#include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -50,6 +53,7 @@ struct SxState
 	bool is_unique;		/* the index: one row for each group */
 	int input_groups;	/* column that lists a row's input groups, from 0, or -1 */
 	Oid group_sequence; /* numbers new ones */
+	int64 last_group;	/* that it gave us, or 0 */
 	MemoryContext context;
 	Relation table;
 	Snapshot snapshot;
@@ -79,6 +83,7 @@ struct SxState
 static void open_table(SxState *state, Oid relid, bool is_session);
 static void require_open(const SxState *state);
 static void add_input_group(SxState *state);
+static void keep_numbers(const SxState *state);
 static void store_written(SxState *state, const Datum *values, const bool *isnull);
 static void fill_key(ScanKey key, Datum value, bool is_null);
 static void rescan(SxState *state);
@@ -342,6 +347,7 @@ void
 sx_state_close(SxState *state)
 {
 	write_new_rows(state);
+	keep_numbers(state);
 	for (int i = 0; i < state->nslots; i++)
 		ExecDropSingleTupleTableSlot(state->new_rows[i]);
 	if (state->walk)
@@ -394,11 +400,41 @@ require_open(const SxState *state)
 static void
 add_input_group(SxState *state)
 {
-	Datum group = Int64GetDatum(nextval_internal(state->group_sequence, false));
+	Datum group;
 
+	state->last_group = nextval_internal(state->group_sequence, false);
+	group = Int64GetDatum(state->last_group);
 	state->written->tts_values[state->input_groups] = PointerGetDatum(
 		construct_array(&group, 1, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 	state->written->tts_isnull[state->input_groups] = false;
+}
+
+/*
+ * With wal_level = minimal nothing is logged of a sequence in the transaction that made it, but
+ * nextval notes all the same that the next 32 numbers were: a crash would have them
+ * given again.  setval takes that note away.  It asks for privileges of the sequence, which
+ * belongs to the extension's owner.
+ */
+static void
+keep_numbers(const SxState *state)
+{
+	Relation sequence;
+	bool is_logged;
+	Oid user;
+	int context;
+
+	if (state->last_group == 0)
+		return;
+	sequence = relation_open(state->group_sequence, AccessShareLock);
+	is_logged = RelationNeedsWAL(sequence);
+	relation_close(sequence, NoLock);
+	if (is_logged)
+		return;
+	GetUserIdAndSecContext(&user, &context);
+	SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID, context | SECURITY_LOCAL_USERID_CHANGE);
+	DirectFunctionCall2(setval_oid, ObjectIdGetDatum(state->group_sequence),
+						Int64GetDatum(state->last_group));
+	SetUserIdAndSecContext(user, context);
 }
 
 /* The row as it is now written, later. */
