@@ -286,19 +286,6 @@ dummy_select(List *targetlist)
 	return linitial(raw_parser(sql.data, RAW_PARSE_DEFAULT));
 }
 
-/* As regclass[]. */
-static Datum
-relation_array(List *relations)
-{
-	Datum *values = palloc(Max(list_length(relations), 1) * sizeof(Datum));
-	ListCell *lc;
-
-	foreach (lc, relations)
-		values[foreach_current_index(lc)] = ObjectIdGetDatum(lfirst_oid(lc));
-	return PointerGetDatum(construct_array(values, list_length(relations), REGCLASSOID, sizeof(Oid),
-										   true, TYPALIGN_INT));
-}
-
 static Datum
 current_settings(void)
 {
@@ -365,8 +352,8 @@ sx_define_record(const SxRelations *relations, const char *text, List *options)
 	values[15] = sx_define_interval(options, "retention", &nulls[15]);
 	values[16] = sx_define_interval(options, "refused_retention", &nulls[16]);
 	values[17] = current_settings();
-	values[18] = relation_array(relations->inputs);
-	values[19] = relation_array(relations->input_views);
+	values[18] = sx_relations_array(relations->inputs);
+	values[19] = sx_relations_array(relations->input_views);
 	values[20] = ObjectIdGetDatum(relations->trial);
 	nulls[20] = !OidIsValid(relations->trial);
 	values[21] = ObjectIdGetDatum(relations->finals);

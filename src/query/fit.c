@@ -250,17 +250,6 @@ were_tried(const SxDefinition *definition, const SxView *view)
 	return true;
 }
 
-static List *
-input_tables(const SxView *view)
-{
-	List *tables = NIL;
-	ListCell *lc;
-
-	foreach (lc, view->inputs)
-		tables = lappend_oid(tables, ((SxViewInputs *) lfirst(lc))->table);
-	return tables;
-}
-
 /* Windows that are sealed may have no inputs any more, but final values. */
 static bool
 take_finals(SxDefinition *definition, const SxView *view)
@@ -273,7 +262,7 @@ take_finals(SxDefinition *definition, const SxView *view)
 	if (!OidIsValid(view->finals))
 		return !definition->folds;
 	stored = stored_query(view->finals);
-	needed = to_compare(sx_derive_finals(definition, view->state, input_tables(view)));
+	needed = to_compare(sx_derive_finals(definition, view->state, sx_view_input_tables(view)));
 	for (int i = 0; i < view->nfinals; i++)
 	{
 		Expr *expr = column(stored, sx_final_name(i));

@@ -499,3 +499,15 @@ sx_relations_own(const SxRelations *relations)
 		recordDependencyOn(&relation, &view, DEPENDENCY_INTERNAL);
 	}
 }
+
+Datum
+sx_relations_array(List *relations)
+{
+	Datum *values = palloc(Max(list_length(relations), 1) * sizeof(Datum));
+	ListCell *lc;
+
+	foreach (lc, relations)
+		values[foreach_current_index(lc)] = ObjectIdGetDatum(lfirst_oid(lc));
+	return PointerGetDatum(construct_array(values, list_length(relations), REGCLASSOID, sizeof(Oid),
+										   true, TYPALIGN_INT));
+}

@@ -64,4 +64,7 @@ extern void sx_relations_own(const SxRelations *relations);
 /* Who may read them: the owner of the view, or of the one that it is a shadow of. */
 extern Oid sx_relations_reader(const SxRelations *relations);
 
+/* OIDs as regclass[], palloc'd. */
+extern Datum sx_relations_array(List *relations);
+
 #endif

@@ -216,17 +216,6 @@ change_catalog(const Replacement *replacement)
 	sx_fold_replace(relid, replacement->folds);
 }
 
-static List *
-input_tables(const SxView *view)
-{
-	List *tables = NIL;
-	ListCell *lc;
-
-	foreach (lc, view->inputs)
-		tables = lappend_oid(tables, ((SxViewInputs *) lfirst(lc))->table);
-	return tables;
-}
-
 /* What is stored is shown in another way, and the definition is another one. */
 static void
 keep(Replacement *replacement)
@@ -238,7 +227,7 @@ keep(Replacement *replacement)
 							 .state = view->state,
 							 .definition_view = view->definition,
 							 .windows = view->windows,
-							 .inputs = input_tables(view)};
+							 .inputs = sx_view_input_tables(view)};
 
 	if (!has_new(replacement, "retention"))
 		sx_retention_finish(view);

@@ -109,19 +109,6 @@ sx_shadow_create_visible(Oid view, List *targetlist)
 	return relid;
 }
 
-/* As regclass[]. */
-static Datum
-relation_array(List *relations)
-{
-	Datum *values = palloc(Max(list_length(relations), 1) * sizeof(Datum));
-	ListCell *lc;
-
-	foreach (lc, relations)
-		values[foreach_current_index(lc)] = ObjectIdGetDatum(lfirst_oid(lc));
-	return PointerGetDatum(construct_array(values, list_length(relations), REGCLASSOID, sizeof(Oid),
-										   true, TYPALIGN_INT));
-}
-
 /* The catalog's row: the view's own, with other relations. */
 static void
 enter(const SxRelations *relations, bool rejudge)
@@ -140,12 +127,12 @@ enter(const SxRelations *relations, bool rejudge)
 								REGCLASSOID,	  REGCLASSOID, REGCLASSOID, REGCLASSARRAYOID,
 								REGCLASSARRAYOID, REGCLASSOID, REGCLASSOID, BOOLOID};
 	Datum values[] = {
-		ObjectIdGetDatum(relations->shadow_of), ObjectIdGetDatum(relations->visible),
-		ObjectIdGetDatum(relations->state),		ObjectIdGetDatum(relations->definition_view),
-		ObjectIdGetDatum(relations->delta),		ObjectIdGetDatum(relations->rows),
-		ObjectIdGetDatum(relations->windows),	relation_array(relations->inputs),
-		relation_array(relations->input_views), ObjectIdGetDatum(relations->trial),
-		ObjectIdGetDatum(relations->finals),	BoolGetDatum(rejudge)};
+		ObjectIdGetDatum(relations->shadow_of),		ObjectIdGetDatum(relations->visible),
+		ObjectIdGetDatum(relations->state),			ObjectIdGetDatum(relations->definition_view),
+		ObjectIdGetDatum(relations->delta),			ObjectIdGetDatum(relations->rows),
+		ObjectIdGetDatum(relations->windows),		sx_relations_array(relations->inputs),
+		sx_relations_array(relations->input_views), ObjectIdGetDatum(relations->trial),
+		ObjectIdGetDatum(relations->finals),		BoolGetDatum(rejudge)};
 	bool nulls[lengthof(types)] = {false};
 	SxSpi spi;
 

@@ -613,3 +613,14 @@ read_all_inputs(SxView *view)
 	if (sequences)
 		view->group_sequence = linitial_oid(sequences);
 }
+
+List *
+sx_view_input_tables(const SxView *view)
+{
+	List *tables = NIL;
+	ListCell *lc;
+
+	foreach (lc, view->inputs)
+		tables = lappend_oid(tables, ((SxViewInputs *) lfirst(lc))->table);
+	return tables;
+}

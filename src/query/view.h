@@ -96,4 +96,7 @@ extern void sx_view_check_states(const SxView *view);
 /* Whether a relation is a continuous view. */
 extern bool sx_view_is(Oid relid);
 
+/* OIDs of the tables of inputs, in the order of the view's list. */
+extern List *sx_view_input_tables(const SxView *view);
+
 #endif
