@@ -34,7 +34,7 @@ static const struct
 	int max;
 	int flags;
 } integers[] = {
-	{"streamx.max_workers", "Number of workers that may run at once, one for each Kafka stream.",
+	{"streamx.max_workers", "Number of workers that may run at once, of all Kafka streams.",
 	 &sx_max_workers, 8, 0, 128, 0},
 	{"streamx.batch_rows", "Number of rows a micro-batch has at most.", &sx_batch_rows, 500000, 1,
 	 10000000, 0},
