@@ -558,12 +558,14 @@ hand_out(SxSource *source, int at, rd_kafka_message_t **slot, SxMessage *message
 	}
 	if (unlikely(partition->at_end))
 	{
+		/* whether we take it now or read it again: there is something */
+		partition->at_end = false;
 		if (was_silent(source, at))
 		{
 			distrust(source, at);
 			return false;
 		}
-		partition->at_end = false;
+		position->end_ms = 0; /* silence begins at the next end that is told */
 	}
 	partition->next_offset = offset + 1;
 	position->handed = offset;

@@ -86,6 +86,8 @@ sx_board_read(int32 reader, const SxPartition *partitions, int count, SxPosting 
 		const Entry *entry = find(reader, partitions[i].partition);
 
 		postings[i] = entry ? entry->posting : (SxPosting){.next_offset = -1};
+		if (entry)
+			postings[i].owner = entry->owner;
 	}
 	LWLockRelease(lock);
 }

@@ -25,6 +25,8 @@ typedef struct SxPosting
 	int64 end_offset;  /* of the log; -1: unknown */
 	bool at_end;	   /* the end of the log was seen at read_offset */
 	bool is_silent;	   /* no row came for idle_timeout, while there was somebody to hear it */
+
+	int owner; /* who posted it; set by sx_board_read */
 } SxPosting;
 
 /* Ask for shared memory; from _PG_init. */

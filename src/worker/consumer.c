@@ -335,6 +335,8 @@ bool
 sx_consumer_refresh(SxConsumer *consumer)
 {
 	if (!load(consumer, consumer->reader->id) ||
+		/* what was taken already may be what is to be skipped */
+		(consumer->nskips > 0 && consumer->nmessages + consumer->nheld > 0) ||
 		consumer->connection_changes != connection_changes ||
 		consumer->owner != sx_stream_owner(consumer->stream->relid))
 		return false;
@@ -422,8 +424,8 @@ drop_skipped(SxConsumer *consumer, int from)
 		consumer->nmessages = kept;
 }
 
-int
-sx_consumer_collect(SxConsumer *consumer, int max_rows, size_t max_bytes, int timeout_ms)
+static void
+collect(SxConsumer *consumer, int max_rows, size_t max_bytes, int timeout_ms)
 {
 	int before = consumer->nmessages;
 
@@ -434,7 +436,7 @@ sx_consumer_collect(SxConsumer *consumer, int max_rows, size_t max_bytes, int ti
 		note_arrival(consumer, before);
 	}
 	if (sx_held_is_enough(consumer))
-		return consumer->nmessages - before;
+		return;
 
 	while (consumer->nmessages < max_rows && consumer->bytes < max_bytes)
 	{
@@ -454,6 +456,15 @@ sx_consumer_collect(SxConsumer *consumer, int max_rows, size_t max_bytes, int ti
 			break;
 		timeout_ms = 0;
 	}
+}
+
+int
+sx_consumer_collect(SxConsumer *consumer, int max_rows, size_t max_bytes, int timeout_ms)
+{
+	int before = consumer->nmessages;
+
+	collect(consumer, max_rows, max_bytes, timeout_ms);
+	consumer->heard_us = sx_now_us(); /* not before the rows that came */
 	return consumer->nmessages - before;
 }
 
@@ -512,7 +523,6 @@ sx_consumer_advance(SxConsumer *consumer)
 {
 	int count;
 	const SxSourcePartition *partitions = sx_source_partitions(consumer->source, &count);
-	int64 now = sx_now_us();
 
 	note_last(consumer);
 	for (int i = 0; i < count; i++)
@@ -521,12 +531,16 @@ sx_consumer_advance(SxConsumer *consumer)
 
 		if (partition == NULL)
 			continue;
-		/* a position that librdkafka has yet to resolve is none */
-		if (partitions[i].next_offset >= 0 && !partitions[i].has_gap)
+		/*
+		 * A position that librdkafka has yet to resolve is none.  One in front of a gap is: what was
+		 * taken before the gap is in this batch.
+		 */
+		if (partitions[i].next_offset >= 0)
 			partition->next_offset = partitions[i].next_offset;
 		partition->at_end = partitions[i].at_end;
-		partition->is_silent =
-			sx_silence_is_silent(consumer, partition - consumer->reader->partitions, now);
+		/* not as of now: we may have waited long for the stream's lock, and heard nothing */
+		partition->is_silent = sx_silence_is_silent(
+			consumer, partition - consumer->reader->partitions, consumer->heard_us);
 	}
 	sx_held_stop(consumer);
 	sx_part_judge(consumer);

@@ -76,6 +76,7 @@ typedef struct SxConsumer
 	int held_size;
 	size_t held_bytes; /* of keys and payloads */
 	int64 *limits;	   /* by partition as in reader: no messages from here on; NULL: no limits */
+	int nlimits;	   /* partitions found since have none */
 
 	/* private to consumer.c */
 	MemoryContext reader_context; /* of stream, reader, batch */
@@ -87,6 +88,7 @@ typedef struct SxConsumer
 	int64 committed_watermark;
 
 	/* private to silence.c */
+	int64 heard_us;	  /* when the source was last listened to: silence is as of then */
 	int64 *row_at_us; /* by partition as in reader: when the last row came */
 	int row_at_size;
 } SxConsumer;

@@ -45,7 +45,6 @@ sx_part_post(const SxConsumer *consumer)
 	SxReader *reader = consumer->reader;
 	int count;
 	const SxSourcePartition *sources = sx_source_partitions(consumer->source, &count);
-	int64 now = sx_now_us();
 	bool has_news = false;
 
 	if (consumer->part.count == 1)
@@ -57,14 +56,17 @@ sx_part_post(const SxConsumer *consumer)
 
 		if (partition == NULL)
 			continue;
-		posting = (SxPosting){
-			.next_offset = partition->next_offset,
-			.event_time = partition->event_time,
-			.watermark = reader->watermark,
-			.read_offset = sources[i].next_offset,
-			.end_offset = sources[i].end_offset,
-			.at_end = sources[i].at_end,
-			.is_silent = sx_silence_is_silent(consumer, partition - reader->partitions, now)};
+		posting =
+			(SxPosting){.next_offset = partition->next_offset,
+						.event_time = partition->event_time,
+						.watermark = reader->watermark,
+						.read_offset = sources[i].next_offset,
+						.end_offset = sources[i].end_offset,
+						.at_end = sources[i].at_end,
+						/* with a filter it is not known yet whether what was taken are rows */
+						.is_silent = sources[i].next_offset == partition->next_offset &&
+									 sx_silence_is_silent(consumer, partition - reader->partitions,
+														  consumer->heard_us)};
 		if (sx_board_post(own_slot(), reader->id, partition->partition, &posting))
 			has_news |= posting.at_end;
 	}
@@ -109,6 +111,16 @@ sx_part_follow(SxConsumer *consumer)
 	return has_news;
 }
 
+/* Whether whoever posted it has been busy for so long that its silence says nothing any more. */
+static bool
+is_deaf(const SxConsumer *consumer, const SxPosting *posting)
+{
+	const SxWorkerSlot *slot = &sx_shared->slots[posting->owner];
+
+	return slot->is_in_batch &&
+		   sx_now_us() - slot->batch_began_us >= consumer->stream->idle_timeout_us;
+}
+
 void
 sx_part_judge(SxConsumer *consumer)
 {
@@ -126,7 +138,8 @@ sx_part_judge(SxConsumer *consumer)
 			continue;
 		partition->at_end = postings[i].next_offset >= 0 && postings[i].at_end &&
 							postings[i].read_offset == partition->next_offset;
-		partition->is_silent = partition->at_end && postings[i].is_silent;
+		partition->is_silent =
+			partition->at_end && postings[i].is_silent && !is_deaf(consumer, &postings[i]);
 	}
 	pfree(postings);
 }

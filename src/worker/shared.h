@@ -64,7 +64,9 @@ typedef struct SxWorkerSlot
 	uint32 generation;			   /* moves when the catalog has news for the worker */
 	volatile int64 still_until_us; /* it commits nothing before (as sx_now_us) */
 	volatile bool is_in_batch;	   /* between a batch's begin and the update of what follows */
-	XLogRecPtr commit_lsn;		   /* end of the last batch's commit record */
+	volatile int64
+		batch_began_us;	   /* as sx_now_us: since then, while in a batch, it hears nothing */
+	XLogRecPtr commit_lsn; /* end of the last batch's commit record */
 	SxActivityError error;
 	volatile bool is_stuck;	 /* the process ended because its work did not: see time_limit.c */
 	volatile Oid stuck_view; /* whose work that was, or InvalidOid */

@@ -89,7 +89,7 @@ sx_silence_is_idle(const SxConsumer *consumer, const SxSourcePartition *partitio
 int64
 sx_silence_next(const SxConsumer *consumer)
 {
-	int64 now = sx_now_us();
+	int64 now = consumer->heard_us;
 	int64 earliest = NEVER;
 
 	if (consumer->stream->idle_timeout_us < 0)
