@@ -295,7 +295,10 @@ refuse_rows(SxReader *reader, SxBatch *batch, SxApplyCounts *counts)
 		if (!batch->is_rejected[error->row] || error->row == last)
 			continue;
 		if (batch->stream->on_error == SX_ON_ERROR_STOP)
+		{
+			counts->before_stop = error->row; /* errors are by row */
 			stop_stream(reader, batch, error);
+		}
 		dead_letter(reader, batch, error->row, InvalidOid, error->sqlstate,
 					with_column(batch, error), counts);
 		last = error->row;

@@ -27,6 +27,7 @@ typedef struct SxApplyCounts
 	int64 inputs;		   /* written to tables of inputs, likewise */
 	Oid paused_view;	   /* after an error of a careful run: it is to be paused */
 	bool is_under_way;	   /* all was locked: an error is of the batch or its views */
+	int before_stop;	   /* after an error by on_error 'stop': rows before the bad one */
 } SxApplyCounts;
 
 /* The columns of the stream that the reader's views need (union), palloc'd. */

@@ -131,7 +131,9 @@ streamx_resume(PG_FUNCTION_ARGS)
 	sx_lock_stream(target.stream);
 	if (target.is_view)
 		execute_about("UPDATE streamx.readers r SET paused = false FROM streamx.view_streams v"
-					  " WHERE v.view = $1 AND v.reader = r.reader AND r.paused",
+					  " WHERE v.view IN (SELECT h.view FROM streamx.views h"
+					  "  WHERE h.view = $1 OR h.shadow_of = $1)"
+					  " AND v.reader = r.reader AND r.paused",
 					  target.relid);
 	else
 	{

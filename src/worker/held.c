@@ -26,10 +26,12 @@ sx_consumer_limit(SxConsumer *consumer, const SxReader *other)
 	if (consumer->limits)
 		pfree(consumer->limits);
 	consumer->limits = NULL;
+	consumer->nlimits = 0;
 	if (other == NULL || is_full(consumer))
 		return;
 	consumer->limits =
 		MemoryContextAlloc(consumer->context, sizeof(int64) * Max(reader->npartitions, 1));
+	consumer->nlimits = reader->npartitions;
 	for (int i = 0; i < reader->npartitions; i++)
 	{
 		const SxPartition *theirs =
@@ -51,7 +53,7 @@ place_of(const SxConsumer *consumer, int32 number)
 static int64
 limit_of(const SxConsumer *consumer, int place)
 {
-	return consumer->limits && place >= 0 ? consumer->limits[place] : PG_INT64_MAX;
+	return place >= 0 && place < consumer->nlimits ? consumer->limits[place] : PG_INT64_MAX;
 }
 
 static void
@@ -115,6 +117,27 @@ sx_held_back(SxConsumer *consumer, int from, int max_rows)
 	sort_out(consumer, &consumer->messages[from], count, max_rows);
 }
 
+void
+sx_held_cut(SxConsumer *consumer, int count)
+{
+	int ncut = consumer->nmessages - count;
+	int nheld = ncut + consumer->nheld;
+	SxMessage *held =
+		MemoryContextAllocHuge(consumer->context, sizeof(SxMessage) * Max(nheld, HELD_AT_FIRST));
+
+	memcpy(held, &consumer->messages[count], sizeof(SxMessage) * ncut);
+	if (consumer->nheld > 0)
+		memcpy(held + ncut, consumer->held, sizeof(SxMessage) * consumer->nheld);
+	for (int i = 0; i < ncut; i++)
+		consumer->held_bytes += held[i].payload_length + held[i].key_length;
+	if (consumer->held)
+		pfree(consumer->held);
+	consumer->held = held;
+	consumer->nheld = nheld;
+	consumer->held_size = Max(nheld, HELD_AT_FIRST);
+	consumer->nmessages = count;
+}
+
 /* Whether every partition is read up to its limit. */
 static bool
 is_at_limits(const SxConsumer *consumer)
@@ -131,9 +154,33 @@ is_at_limits(const SxConsumer *consumer)
 	return true;
 }
 
+/*
+ * By partition as in reader, palloc'd: one after its last message in the batch; 0: it has none.  That
+ * may be beyond the limit, which was not the same, or was none, when the message was taken.
+ */
+static int64 *
+ends_of_batch(const SxConsumer *consumer)
+{
+	int64 *ends = palloc0(sizeof(int64) * Max(consumer->reader->npartitions, 1));
+
+	for (int i = 0; i < consumer->nmessages; i++)
+	{
+		int place = place_of(consumer, consumer->messages[i].partition);
+
+		if (place >= 0)
+			ends[place] = consumer->messages[i].offset + 1;
+	}
+	return ends;
+}
+
 void
 sx_held_stop(SxConsumer *consumer)
 {
+	int64 *ends;
+
+	if (consumer->nheld == 0)
+		return;
+	ends = ends_of_batch(consumer);
 	for (int i = consumer->nheld - 1; i >= 0; i--)
 	{
 		const SxMessage *message = &consumer->held[i];
@@ -146,9 +193,11 @@ sx_held_stop(SxConsumer *consumer)
 		partition = &consumer->reader->partitions[place];
 		/* there is none between the last message taken and this one: the limit may be */
 		least = place < consumer->ncommitted ? consumer->committed[place].next_offset : 0;
+		least = Max(least, ends[place]);
 		partition->next_offset = Min(message->offset, Max(limit_of(consumer, place), least));
 		partition->at_end = false;
 	}
+	pfree(ends);
 }
 
 bool

@@ -16,6 +16,9 @@ extern void sx_held_take(SxConsumer *consumer, int max_rows);
 /* Of the consumer's messages from from on, those beyond the limits are to wait. */
 extern void sx_held_back(SxConsumer *consumer, int from, int max_rows);
 
+/* All but the first count of the consumer's messages are to wait, before those that do already. */
+extern void sx_held_cut(SxConsumer *consumer, int count);
+
 /* Whether nothing more is to be asked for: all limits are reached, or too many wait. */
 extern bool sx_held_is_enough(const SxConsumer *consumer);
 

@@ -3,8 +3,10 @@
  *	  streamx.skip(stream, partition, through_offset): go on behind messages that
  *	  nobody can read.
  *
- * Each reader that stands at or before the offset goes on behind it; which offsets
- * that were is recorded, for verify, and for rebuilds, which skip them again.
+ * The foremost of the readers that stand at or before the offset goes on behind it.  Others
+ * read on until where that stood, then skip the same (load_skips in consumer.c); so does a
+ * shadow, of what its view has yet to read.  What is skipped is recorded, for verify, and for
+ * rebuilds, which skip it again.
  */
 #include "compat.h"
 
@@ -52,16 +54,30 @@ static uint64
 skip(Oid stream, int32 partition, int64 through)
 {
 	static const char *const statement =
-		"WITH behind AS (SELECT p.reader, p.topic, p.\"partition\", p.next_offset"
+		"WITH near AS (SELECT p.reader, p.topic, p.\"partition\", p.next_offset,"
+		/* of a shadow: where its view stands, which has read what is before that */
+		"   (SELECT pg_catalog.max(f.next_offset) FROM streamx.view_streams l"
+		"    JOIN streamx.views v ON v.view = l.view"
+		"    JOIN streamx.view_streams o ON o.view = v.shadow_of"
+		"    JOIN streamx.progress f ON f.reader = o.reader AND f.topic = p.topic"
+		"     AND f.\"partition\" = p.\"partition\""
+		"    WHERE l.reader = p.reader) AS view_offset"
 		"  FROM streamx.progress p JOIN streamx.readers r USING (reader, topic)"
-		"  WHERE r.stream = $1 AND p.\"partition\" = $2 AND p.next_offset <= $3),"
+		"  WHERE r.stream = $1 AND p.\"partition\" = $2),"
+		/* who is further back reads on until where the foremost of those that skip stands */
+		" behind AS (SELECT n.*, GREATEST(n.next_offset, n.view_offset,"
+		"   (SELECT pg_catalog.max(o.next_offset) FROM near o"
+		"    WHERE o.view_offset IS NULL AND o.next_offset <= $3)) AS from_offset"
+		"  FROM near n WHERE GREATEST(n.next_offset, n.view_offset) <= $3),"
 		" recorded AS (INSERT INTO streamx_internal.skip"
 		"  (reader, topic, \"partition\", from_offset, to_offset, is_asked)"
-		"  SELECT b.reader, b.topic, b.\"partition\", b.next_offset, $3 + 1, true FROM behind b)"
+		"  SELECT b.reader, b.topic, b.\"partition\", b.from_offset, $3 + 1, true FROM behind b"
+		"  RETURNING reader),"
 		/* the last message read is no longer the one before the next */
-		" UPDATE streamx.progress p SET next_offset = $3 + 1, last_offset = NULL,"
-		" fingerprint = NULL FROM behind b WHERE p.reader = b.reader AND p.topic = b.topic"
-		" AND p.\"partition\" = b.\"partition\"";
+		" moved AS (UPDATE streamx.progress p SET next_offset = $3 + 1, last_offset = NULL,"
+		"  fingerprint = NULL FROM behind b WHERE p.reader = b.reader AND p.topic = b.topic"
+		"  AND p.\"partition\" = b.\"partition\" AND b.from_offset = b.next_offset)"
+		" SELECT FROM recorded";
 	Oid types[] = {REGCLASSOID, INT4OID, INT8OID};
 	Datum values[] = {ObjectIdGetDatum(stream), Int32GetDatum(partition), Int64GetDatum(through)};
 	uint64 count;

@@ -31,6 +31,7 @@
 #include "query/retention.h"
 #include "query/time_limit.h"
 #include "worker/catch_up.h"
+#include "worker/held.h"
 #include "worker/launcher.h"
 #include "worker/part.h"
 #include "worker/silence.h"
@@ -229,6 +230,13 @@ handle_batch_error(SxTask *task, ErrorData *error, const SxApplyCounts *counts)
 		give_way(task, error);
 		return;
 	}
+	/* what comes before the bad message is committed, so that the reader stands at it (streamx.skip) */
+	if (counts->before_stop > 0)
+	{
+		sx_held_cut(task->consumer, counts->before_stop);
+		task->is_careful = true; /* at once, just these */
+		return;
+	}
 	if (has_many && ((error->sqlerrcode == ERRCODE_OUT_OF_MEMORY && care != SX_CARE_VIEWS) ||
 					 (is_slow && care == SX_CARE_VIEWS)))
 		take_fewer(task);
@@ -240,6 +248,8 @@ handle_batch_error(SxTask *task, ErrorData *error, const SxApplyCounts *counts)
 		task->is_careful = true;
 		return;
 	}
+	if (error->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE)
+		task->must_reopen = true; /* else it would meet the same positions for ever */
 	fail(task, error);
 	if (OidIsValid(paused_view))
 	{
@@ -532,6 +542,7 @@ commit_batch(SxTask *task)
 	ErrorData *error = NULL;
 
 	pgstat_report_activity(STATE_RUNNING, task->consumer->stream->name);
+	sx_worker_slot->batch_began_us = began_us;
 	sx_worker_slot->is_in_batch = true;
 	sx_time_limit_start();
 	if (sx_worker_has_siblings() && care_of(task) == SX_CARE_NONE && task->consumer->nmessages > 0)

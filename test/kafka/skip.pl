@@ -67,6 +67,24 @@ shows($node, 'TABLE later', '22', 'until it is told, too');
 eventually($node, 'SELECT count(DISTINCT reader) FROM streamx.view_streams', '1', 'and joins those who skipped the same');
 verified($node, $_) for qw(total items later);
 
+# What comes before a bad message is taken, wherever in a batch it is: only it is skipped
+$broker->tell('topic mixed 1') unless $broker->is_real;
+$broker->create_topic('mixed', 1) if $broker->is_real;
+$node->safe_psql('postgres', <<'END');
+CREATE FOREIGN TABLE mixed (n int) SERVER kafka OPTIONS (topic 'mixed', on_error 'stop');
+SELECT streamx.pause('mixed');
+CREATE VIEW mixed_total WITH (streamx.continuous) AS SELECT count(*), sum(n) FROM mixed;
+END
+$broker->produce('mixed', 0, (map { qq({"n": $_}) } 1 .. 5), '{bad', map { qq({"n": $_}) } 6 .. 10);
+$node->safe_psql('postgres', "SELECT streamx.resume('mixed')");
+eventually($node, q{SELECT count FROM mixed_total}, '5', 'what is before the bad message counts');
+eventually($node, q{SELECT state FROM streamx.stat_streams WHERE stream = 'mixed'::regclass}, 'failing', 'where the stream stops');
+$node->safe_psql('postgres', "SELECT streamx.skip('mixed', 0, 5)");
+caught_up($node, 'mixed');
+shows($node, 'TABLE mixed_total', '10|55', 'and all behind it');
+shows($node, q{SELECT from_offset, to_offset FROM streamx.skips WHERE view = 'mixed_total'::regclass}, '5|6', 'only the bad one was skipped');
+verified($node, 'mixed_total');
+
 $node->stop;
 $broker->stop;
 done_testing();
