@@ -1384,13 +1384,10 @@ CREATE VIEW streamx.stat_progress AS
            (p.messages_left OPERATOR(pg_catalog.*) m.bytes)::bigint AS estimated_bytes_left,
            CASE WHEN v.shadow_of IS NULL
                 THEN t.catching_up_since ELSE v.created_at END AS started_at,
+           -- one that stands still would end when no timestamp can tell
            CASE WHEN NOT s.paused AND NOT r.paused
-                THEN n.now OPERATOR(pg_catalog.+)
-                     ((n.now OPERATOR(pg_catalog.-) t.catching_up_since) OPERATOR(pg_catalog.*)
-                      (p.messages_left OPERATOR(pg_catalog./)
-                       CASE WHEN p.offsets OPERATOR(pg_catalog.>) t.caught_up_from
-                            THEN (p.offsets OPERATOR(pg_catalog.-) t.caught_up_from)
-                                 ::double precision END))
+                     AND e.seconds OPERATOR(pg_catalog.<) 1000000000
+                THEN n.now OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => e.seconds)
                 END AS estimated_end,
            t.last_error, t.last_error_sqlstate, t.last_error_time
     FROM streamx.views v
@@ -1421,7 +1418,13 @@ CREATE VIEW streamx.stat_progress AS
                GROUP BY i.view) p ON p.view OPERATOR(pg_catalog.=) v.view,
     LATERAL (SELECT t.bytes::numeric OPERATOR(pg_catalog./)
                     CASE WHEN t.rows OPERATOR(pg_catalog.>) 0 THEN t.rows END AS bytes) m,
-    LATERAL (SELECT pg_catalog.clock_timestamp() AS now) n
+    LATERAL (SELECT pg_catalog.clock_timestamp() AS now) n,
+    LATERAL (SELECT EXTRACT(epoch FROM n.now OPERATOR(pg_catalog.-) t.catching_up_since)
+                    ::double precision OPERATOR(pg_catalog.*)
+                    (p.messages_left OPERATOR(pg_catalog./)
+                     CASE WHEN p.offsets OPERATOR(pg_catalog.>) t.caught_up_from
+                          THEN (p.offsets OPERATOR(pg_catalog.-) t.caught_up_from)
+                               ::double precision END) AS seconds) e
     WHERE r.topic OPERATOR(pg_catalog.<>) ''
       AND (v.shadow_of IS NOT NULL OR t.catching_up_since IS NOT NULL OR p.offsets IS NULL)
       AND (pg_catalog.pg_has_role('pg_monitor', 'USAGE')

@@ -79,6 +79,24 @@ sx_log_index(Relation log)
 	return log->rd_pkindex;
 }
 
+int64
+sx_log_count(Oid log, int64 first, int64 end)
+{
+	char *table =
+		quote_qualified_identifier(get_namespace_name(get_rel_namespace(log)), get_rel_name(log));
+	int64 count;
+	bool is_null;
+	SxSpi spi;
+
+	sx_spi_begin(&spi);
+	sx_spi_run(psprintf("SELECT pg_catalog.count(*) FROM %s WHERE \"offset\" >= " INT64_FORMAT
+						" AND \"offset\" < " INT64_FORMAT,
+						table, first, end));
+	count = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
+	sx_spi_end(&spi);
+	return count;
+}
+
 /* ---- making one ---- */
 
 Oid

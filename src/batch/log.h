@@ -29,6 +29,9 @@ extern Oid sx_log_find(Oid stream);
 /* The index on the offsets of an open log. */
 extern Oid sx_log_index(Relation log);
 
+/* How many of the rows at offsets from first to before end a log has; with the snapshot of a new statement. */
+extern int64 sx_log_count(Oid log, int64 first, int64 end);
+
 /* Store all rows of a batch at their origin's offsets, in the caller's transaction. */
 extern void sx_log_append(const SxStream *stream, const SxBatch *batch);
 

@@ -38,6 +38,11 @@ sx_catalog_forget_view(Oid view)
 		"DELETE FROM streamx_internal.late_row WHERE view = $1",
 		"DELETE FROM streamx_internal.removal WHERE view = $1",
 		"DELETE FROM streamx_internal.folding WHERE view = $1",
+		/* a shadow that is given up: its reader refused for itself what the view's has refused, too */
+		"DELETE FROM streamx_internal.dead_letter AS d USING streamx.views AS v,"
+		" streamx.view_streams AS s, streamx.readers AS r WHERE v.view = $1"
+		" AND v.shadow_of IS NOT NULL AND s.view = v.view AND r.reader = s.reader AND r.topic <> ''"
+		" AND d.reader = s.reader AND d.view IS NULL",
 		/* of two who drop the last views of a reader, one must see what the other did */
 		"SELECT FROM streamx.readers r JOIN streamx.view_streams s USING (reader)"
 		" WHERE s.view = $1 AND r.topic <> '' FOR NO KEY UPDATE OF r",

@@ -17,6 +17,7 @@
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
@@ -73,6 +74,13 @@ sx_replace_view(Oid relid, ViewStmt *stmt, const char *source, int location, int
 	check_stream(&replacement);
 	ask_topic(&replacement);
 	sx_lock_stream(statement->definition->stream->relid); /* lock first, then snapshot */
+	LockRelationOid(relid, AccessExclusiveLock);
+	/* PostgreSQL's own CREATE OR REPLACE goes by the name, which may be another view's by now */
+	if (sx_define_existing(statement->name) != relid)
+		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+						errmsg("continuous view \"%s\" was changed by somebody else",
+							   statement->name->relname),
+						errhint("Try again.")));
 	PushActiveSnapshot(GetTransactionSnapshot());
 	replacement.view = sx_view_load(relid);
 	check_alone(&replacement);

@@ -286,7 +286,11 @@ exchange_parts(const Swap *swap)
 			" window_origin = o.window_origin, window_timezone = o.window_timezone,"
 			" allowed_lateness = o.allowed_lateness, late_rows = o.late_rows, start = o.start,"
 			" retention = o.retention, refused_retention = o.refused_retention,"
-			" settings = o.settings, server_major = o.server_major FROM streamx.views AS o"
+			" settings = o.settings, server_major = o.server_major,"
+			/* judged anew, only what is removed is sealed still */
+			" sealed_through = GREATEST(o.sealed_through, LEAST(v.sealed_through,"
+			"  coalesce((SELECT r.removed_through FROM streamx_internal.removal AS r"
+			"   WHERE r.view = $1), '-infinity'))) FROM streamx.views AS o"
 			" WHERE v.view IN ($1, $2) AND o.view IN ($1, $2) AND o.view <> v.view");
 	CommandCounterIncrement();
 }
@@ -414,14 +418,34 @@ sx_shadow_swap(Oid relid)
 	return true;
 }
 
+/* Every offset was given to a row: a view that lost some would be another one. */
+static void
+check_log(Oid view, const SxStream *stream, Oid log, int64 first, int64 end)
+{
+	int64 kept = sx_log_count(log, first, end);
+
+	if (kept != end - first)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("continuous view \"%s\" cannot be computed anew", get_rel_name(view)),
+				 errdetail("Stream \"%s\" kept " INT64_FORMAT " of the " INT64_FORMAT
+						   " rows since the view began.",
+						   stream->name, kept, end - first),
+				 errhint("Option retain keeps rows that come while it is 'on'. Create another view "
+						 "beside it, which begins with what is there.")));
+}
+
 void
 sx_shadow_catch_up(Oid view, Oid shadow)
 {
 	SxReader *reader = sx_reader_of_view(view);
 	const SxStream *stream = sx_stream_open(reader->stream);
+	Oid log = sx_log_find(stream->relid);
+	int64 first = sx_attach_start_offset(view);
+	int64 end = reader->partitions[0].next_offset;
 
-	sx_attach_catch_up(shadow, stream, sx_log_find(stream->relid), reader->id,
-					   sx_attach_start_offset(view), reader->partitions[0].next_offset);
+	check_log(view, stream, log, first, end);
+	sx_attach_catch_up(shadow, stream, log, reader->id, first, end);
 	CommandCounterIncrement();
 	LockRelationOid(view, AccessExclusiveLock);
 	(void) sx_shadow_swap(shadow);

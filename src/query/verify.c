@@ -87,13 +87,14 @@ streamx_verify(PG_FUNCTION_ARGS)
 	if (isnan(tolerance) || isinf(tolerance) || tolerance < 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("tolerance must be a finite number, not less than zero")));
-	LockRelationOid(relid, AccessShareLock);
 	view = sx_view_load(relid);
 	check_permission(view);
 	sx_insert_flush();
 	/* lock first, then snapshot; of a standby each snapshot is that of some commit, and nobody writes */
 	if (must_lock)
 		sx_lock_stream(view->stream);
+	/* the view after the stream: who rebuilds or replaces it has that, and wants the view for itself */
+	LockRelationOid(relid, AccessShareLock);
 	CommandCounterIncrement();
 	view = sx_view_load(relid);
 	check_permission(view);

@@ -146,9 +146,10 @@ streamx_rebuild(PG_FUNCTION_ARGS)
 	stream = sx_stream_open(rebuild.target.stream);
 	if (stream->is_kafka)
 		rebuild.reach = sx_reach_ask(relid, stream);
-	LockRelationOid(relid, AccessShareLock);
 	sx_insert_flush();
 	sx_lock_stream(stream->relid); /* lock first, then snapshot */
+	/* the view after the stream: of two who rebuild it, the first wants it for itself at the end */
+	LockRelationOid(relid, AccessShareLock);
 	CommandCounterIncrement();
 	sx_admin_resolve(relid, &rebuild.target);
 	check_target(&rebuild.target);
