@@ -24,10 +24,10 @@
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
-#include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
 #include "parser/parse_clause.h"
 #include "parser/parse_coerce.h"
+#include "rewrite/rewriteManip.h"
 #include "utils/lsyscache.h"
 
 #include "aggregate/transition.h"
@@ -249,7 +249,7 @@ ungroup(Grouping *grouping)
 static bool
 has_aggregates(const Grouping *grouping)
 {
-	return contain_agg_clause((Node *) grouping->targets);
+	return contain_aggs_of_level((Node *) grouping->targets, 0);
 }
 
 /* What the user's query becomes with other columns and groups. */

@@ -240,10 +240,11 @@ fold_row(Attempt *attempt)
 	const SxView *view = attempt->view;
 	TupleTableSlot *row = view->nfinals > 0 ? compute(view, &attempt->row) : NULL;
 	Datum nothing = 0;
+	bool is_nothing_null = true;
 
 	(void) sx_state_find_again(attempt->state, &attempt->row);
 	if (row == NULL)
-		sx_state_fold(attempt->state, &nothing, NULL);
+		sx_state_fold(attempt->state, &nothing, &is_nothing_null);
 	else
 		/* the first column is the row's place */
 		sx_state_fold(attempt->state, row->tts_values + 1, row->tts_isnull + 1);
