@@ -24,7 +24,7 @@ my %plans = (
 	standard => {
 		count => 2_000_000, runs => 3, follows => [qw(streamx n2)], seconds => 10, reads => 1,
 		races => [
-			[ 'tumble-10', \@all ], [ 'tumble-10k', [ qw(r2 streamx n2), @jvm ] ], [ 'hop-60', [qw(r2 streamx n2)] ],
+			[ 'tumble-10', \@all ], [ 'tumble-10k', [ qw(r2 streamx n2 streamx-2), @jvm ] ], [ 'hop-60', [qw(r2 streamx n2)] ],
 			[ 'tumble-1m', [qw(r2 streamx n2)] ], @alone, (map { [ $_, ['streamx'], 1_000_000 ] } qw(q5 q17)),
 			[ 'tumble-10', [qw(n1 trigger-row trigger-statement)], 100_000 ] ] },
 	full => {
