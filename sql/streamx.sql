@@ -1387,7 +1387,7 @@ CREATE VIEW streamx.stat_progress AS
            -- one that stands still would end when no timestamp can tell
            CASE WHEN NOT s.paused AND NOT r.paused
                      AND e.seconds OPERATOR(pg_catalog.<) 1000000000
-                THEN n.now OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => e.seconds)
+                THEN n.now OPERATOR(pg_catalog.+) pg_catalog.make_interval(0, 0, 0, 0, 0, 0, e.seconds)
                 END AS estimated_end,
            t.last_error, t.last_error_sqlstate, t.last_error_time
     FROM streamx.views v

@@ -30,7 +30,8 @@ my @faults = (
 	{ name => 'a broker goes away', number => 7, group => 'broker', do => sub { $_[0]->broker->tell('down 2') }, heal => sub { $_[0]->broker->tell('up 2') } },
 	{ name => 'brokers are slow', number => 8, group => 'broker', do => sub { rtt($_[0], 100 + int(rand(400))) }, heal => sub { rtt($_[0], 0) } },
 	{ name => 'leaders move', number => 11, group => 'broker', do => \&move_leaders, heal => \&move_leaders },
-	{ name => 'partitions have no leader', number => 11, group => 'broker', do => sub { move_leaders($_[0], {}, -1) }, heal => \&move_leaders },
+	# the mock of 2.8 ends when it is asked for such a partition
+	{ name => 'partitions have no leader', number => 11, group => 'broker', can => sub { $_[0]->broker->library =~ /^2\.0\./ }, do => sub { move_leaders($_[0], {}, -1) }, heal => \&move_leaders },
 	{ name => 'requests fail', number => 12, group => 'broker', do => \&fail_requests, heal => \&clear_requests },
 	{ name => 'the topic may not be read', number => 13, group => 'broker', do => sub { $_[0]->broker->tell('error Fetch TOPIC_AUTHORIZATION_FAILED 3') }, heal => \&clear_requests },
 	{ name => 'the topic is unknown', number => 14, group => 'broker', do => sub { $_[0]->broker->tell("topic-error $_[0]{topic} UNKNOWN_TOPIC_OR_PART") }, heal => sub { $_[0]->broker->tell("topic-error $_[0]{topic} NO_ERROR") } },

@@ -43,6 +43,7 @@ static const char usage[] =
 	"  --control PATH          also take commands on a socket there\n"
 	"  --stay                  outlive the parent and the end of standard input\n"
 	"  --tell PATH COMMAND...  send a command to a running broker, print its answer\n"
+	"  --library               print the version of librdkafka\n"
 	"Commands, also by lines on standard input:\n"
 	"  topic NAME PARTITIONS      create a topic\n"
 	"  down N | up N              a broker refuses connections, or not (N or all)\n"
@@ -511,6 +512,8 @@ main(int argc, char **argv)
 
 	if (argc >= 4 && strcmp(argv[1], "--tell") == 0)
 		return tell(argv[2], argv + 3, argc - 3);
+	if (argc == 2 && strcmp(argv[1], "--library") == 0)
+		return puts(rd_kafka_version_str()) < 0;
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
 	{
 		if (option == 'b' && to_number(optarg, 1, 100, &brokers))

@@ -172,6 +172,9 @@ sub new
 
 sub address { return $_[0]->{address}; }
 
+# The version of librdkafka, and so of its mock.
+sub library { chomp(my $version = `$tests/kafka/broker --library`); return $version; }
+
 # Append payloads, none of which contains a newline, to a partition.
 sub produce
 {
