@@ -17,6 +17,7 @@
 #include <ctype.h>
 
 #include "catalog/pg_type.h"
+#include "common/int.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/array.h"
@@ -272,12 +273,14 @@ epoch_to_instant(const SxConverter *converter, const SxField *field)
 	number = DirectFunctionCall2(numeric_mul, number, NumericGetDatum(int64_to_numeric(unit)));
 	number = DirectFunctionCall2(numeric_round, number, Int32GetDatum(0));
 	if (!DatumGetBool(DirectFunctionCall2(numeric_lt, DirectFunctionCall1(numeric_abs, number),
-										  NumericGetDatum(int64_to_numeric(END_TIMESTAMP)))))
+										  NumericGetDatum(int64_to_numeric(END_TIMESTAMP)))) ||
+		pg_sub_s64_overflow(DatumGetInt64(DirectFunctionCall1(numeric_int8, number)),
+							(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY, &result) ||
+		!IS_VALID_TIMESTAMP(result))
 		ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 						errmsg("timestamp out of range: \"%.*s\"", (int) Min(field->length, 40),
 							   field->data)));
-	result = DatumGetInt64(DirectFunctionCall1(numeric_int8, number));
-	return result - (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+	return result;
 }
 
 /* A number as timestamp; types without time zone show the stream's local time. */
@@ -294,8 +297,7 @@ convert_epoch(SxConverter *converter, const SxField *field)
 	if (converter->type == TIMESTAMPTZOID)
 		return DirectFunctionCall2(timestamptz_scale, TimestampTzGetDatum(instant),
 								   Int32GetDatum(converter->typmod));
-	if (!IS_VALID_TIMESTAMP(instant) ||
-		timestamp2tm(instant, &zone, &tm, &fsec, &abbreviation, converter->timezone) != 0 ||
+	if (timestamp2tm(instant, &zone, &tm, &fsec, &abbreviation, converter->timezone) != 0 ||
 		tm2timestamp(&tm, fsec, NULL, &local) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE), errmsg("timestamp out of range")));

@@ -196,6 +196,9 @@ CREATE VIEW zones AS SELECT is(outcome(stream, message), expected, title) AS tes
 	('texts are still texts', 'seconds', '{"tz":"2024-05-01T12:00:00"}', '{"tz": "2024-05-01T10:00:00+00:00"}'),
 	('too many', 'seconds', '{"tz":1e15}', '22008 timestamp out of range: "1e15" (column "tz" of stream "seconds")'),
 	('far too many', 'seconds', '{"tz":1e100000}', '22008 timestamp out of range: "1e100000" (column "tz" of stream "seconds")'),
+	('as long ago', 'seconds', '{"tz":-9223371331199}', '22008 timestamp out of range: "-9223371331199" (column "tz" of stream "seconds")'),
+	('before any calendar', 'seconds', '{"tz":-210866803201}', '22008 timestamp out of range: "-210866803201" (column "tz" of stream "seconds")'),
+	('when it begins', 'seconds', '{"tz":-210866803200}', '{"tz": "4714-11-24T00:00:00+00:00 BC"}'),
 	('a number is still no time', 'seconds', '{"tm":120000}', '22007 number 120000 is not a time without time zone: A number is one only with the stream''s option timestamp_format ''epoch_s'' or ''epoch_ms'' (column "tm" of stream "seconds")'),
 	('milliseconds', 'milliseconds', '{"tz":1714557600123,"ts":1714557600123.5}', '{"ts": "2024-05-01T10:00:00.1235", "tz": "2024-05-01T10:00:00.123+00:00"}')
 ) AS cases (title, stream, message, expected);
