@@ -508,6 +508,31 @@ check_counts(SxSketchReader *reader, const Frequencies *frequencies)
 	}
 }
 
+/* The first bytes as memcmp compares them; zeros where there are none, which memcmp then decides. */
+static uint64
+prefix_of(const char *bytes, int length)
+{
+	uint64 prefix = 0;
+
+	memcpy(&prefix, bytes, Min(length, (int) sizeof(prefix)));
+	return pg_ntoh64(prefix);
+}
+
+static inline int
+compare_entries(const Entry *a, const Entry *b)
+{
+	int difference;
+
+	if (a->counter->count != b->counter->count)
+		return a->counter->count > b->counter->count ? -1 : 1;
+	if (a->counter->error != b->counter->error)
+		return a->counter->error < b->counter->error ? -1 : 1;
+	if (a->prefix != b->prefix)
+		return a->prefix < b->prefix ? -1 : 1;
+	difference = memcmp(a->bytes, b->bytes, Min(a->length, b->length));
+	return difference != 0 ? difference : a->length - b->length;
+}
+
 static void
 read_counters(SxSketchReader *reader, Frequencies *frequencies)
 {
@@ -515,6 +540,8 @@ read_counters(SxSketchReader *reader, Frequencies *frequencies)
 	Oid function;
 	Oid parameter;
 	StringInfoData bytes;
+	Entry previous = {0};
+	Counter last;
 
 	getTypeBinaryInputInfo(frequencies->type->type_id, &function, &parameter);
 	fmgr_info(function, &receive);
@@ -522,25 +549,33 @@ read_counters(SxSketchReader *reader, Frequencies *frequencies)
 	while (sx_sketch_remaining(reader) > 0)
 	{
 		int length = sx_sketch_read_number(reader, sx_sketch_remaining(reader));
+		Entry entry = {.length = length};
 		Counter *counter;
-		Datum value;
-		uint32 hash;
-		int64 count;
+		Counter read = {0};
 
 		if (frequencies->ncounters == most_counters(frequencies))
 			sx_sketch_refuse(reader, "It has too many counters.");
 		resetStringInfo(&bytes);
-		appendBinaryStringInfo(&bytes, sx_sketch_read_bytes(reader, length), length);
-		value = ReceiveFunctionCall(&receive, &bytes, parameter, -1);
+		entry.bytes = sx_sketch_read_bytes(reader, length);
+		entry.prefix = prefix_of(entry.bytes, length);
+		appendBinaryStringInfo(&bytes, entry.bytes, length);
+		read.value = ReceiveFunctionCall(&receive, &bytes, parameter, -1);
 		if (bytes.cursor != bytes.len)
 			sx_sketch_refuse(reader, "A value is too long.");
-		count = sx_sketch_read_number(reader, PG_INT64_MAX);
-		hash = hash_of(frequencies, value);
-		counter = find_counter(frequencies, value, hash);
-		if (count == 0 || counter->count > 0)
+		read.count = sx_sketch_read_number(reader, PG_INT64_MAX);
+		read.error = sx_sketch_read_number(reader, PG_INT64_MAX);
+		read.hash = hash_of(frequencies, read.value);
+		counter = find_counter(frequencies, read.value, read.hash);
+		if (read.count == 0 || counter->count > 0)
 			sx_sketch_refuse(reader, "A value is there twice, or not at all.");
-		insert_counter(frequencies, counter, value, hash, count,
-					   sx_sketch_read_number(reader, PG_INT64_MAX));
+		insert_counter(frequencies, counter, read.value, read.hash, read.count, read.error);
+
+		entry.counter = &read;
+		if (previous.counter && compare_entries(&previous, &entry) >= 0)
+			sx_sketch_refuse(reader, "Its values are in another order.");
+		last = read;
+		previous = entry;
+		previous.counter = &last;
 	}
 }
 
@@ -585,37 +620,12 @@ read_frequencies(Datum sketch, MemoryContext context)
 	return read_contents(&reader, context);
 }
 
-static inline int
-compare_entries(const Entry *a, const Entry *b)
-{
-	int difference;
-
-	if (a->counter->count != b->counter->count)
-		return a->counter->count > b->counter->count ? -1 : 1;
-	if (a->counter->error != b->counter->error)
-		return a->counter->error < b->counter->error ? -1 : 1;
-	if (a->prefix != b->prefix)
-		return a->prefix < b->prefix ? -1 : 1;
-	difference = memcmp(a->bytes, b->bytes, Min(a->length, b->length));
-	return difference != 0 ? difference : a->length - b->length;
-}
-
 #define ST_SORT sort_entries
 #define ST_ELEMENT_TYPE Entry
 #define ST_COMPARE(a, b) compare_entries(a, b)
 #define ST_SCOPE static
 #define ST_DEFINE
 #include "lib/sort_template.h"
-
-/* The first bytes as memcmp compares them; zeros where there are none, which memcmp then decides. */
-static uint64
-prefix_of(const char *bytes, int length)
-{
-	uint64 prefix = 0;
-
-	memcpy(&prefix, bytes, Min(length, (int) sizeof(prefix)));
-	return pg_ntoh64(prefix);
-}
 
 static void
 send_values(const Frequencies *frequencies, Entry *entries, int nentries)

@@ -276,7 +276,11 @@ FROM (VALUES ('distinct_sketch', '\x', 'nothing'), ('distinct_sketch', '\x510100
 	('quantile_sketch', '\x510140080000000000004008000000000000ffffffffffffffffff7f01', 'a number that is too long'),
 	('top_k_sketch', '\x5401', 'nothing'), ('top_k_sketch', '\x54010170017800000000', 'no such type'),
 	('top_k_sketch', '\x54010a70675f636174616c6f6704696e743400', 'no k'),
-	('top_k_sketch', '\x54010a70675f636174616c6f6704696e7434010201040000000100', 'more than there were')) v (type, bytes, what);
+	('top_k_sketch', '\x54010a70675f636174616c6f6704696e7434010201040000000100', 'more than there were'),
+	('top_k_sketch', '\x54010a70675f636174616c6f6704696e743401020004000000020100' || '04000000010100', 'values in another order')) v (type, bytes, what);
+-- values whose bytes are others when they are read and written again, such as an array with a bitmap of no NULLs
+SELECT is(top_k(t::text::top_k_sketch)::text, top_k(t)::text, 'but what was written is')
+FROM (SELECT top_k_sketch_agg((ARRAY[i % 3, NULL])[1:1], 2) FROM generate_series(1, 9) i) s (t);
 SELECT throws_ok($$SELECT 'tea'::distinct_sketch$$, '22P02', 'invalid value for type distinct_sketch', 'nor text');
 SELECT throws_ok($$SELECT '\x44'::bytea::distinct_sketch$$, '22P03', 'invalid value for type distinct_sketch', 'nor other bytes');
 -- a type's functions run as whoever reads: there must be none that a user wrote
