@@ -15,6 +15,8 @@
 #   make check-faults   faults at every step of a batch, with a build of its own that has debug points
 #   make check-model    random views against a reference, for SECONDS (600), from SEED
 #   make check-functions  our functions with random and forged arguments, for SECONDS (500), from SEED
+#   make fuzz           decoders, converters, filters and states under libFuzzer, each TARGET for SECONDS (60), from SEED
+#   make sqlsmith       random queries over streams and views, for SECONDS (60), from SEED
 #   make bench          speed and memory beside other systems, with a real Apache Kafka, in a quarter of an hour:
 #                       see docs/performance.md; make bench-quick in three minutes, make bench-full in hours
 
@@ -56,7 +58,7 @@ $(error rename the tests $(hidden) $(twins): pg_regress would take another file 
 endif
 
 # Our own targets install what they need themselves: no PGXS, which may be missing.
-OWN_TARGETS = check check-kafka check-matrix check-upgrade check-postgres check-model check-faults check-functions check-instructions chaos lint demo demo-up demo-down bench bench-quick bench-full
+OWN_TARGETS = check check-kafka check-matrix check-upgrade check-postgres check-model check-faults check-functions check-instructions chaos fuzz sqlsmith lint demo demo-up demo-down bench bench-quick bench-full
 
 ifneq ($(filter $(OWN_TARGETS),$(MAKECMDGOALS)),)
 .PHONY: $(OWN_TARGETS)
@@ -78,6 +80,10 @@ check-faults:
 	@test/run/check faults
 check-functions:
 	@STREAMX_SECONDS=$(or $(SECONDS),500) STREAMX_SEED=$(or $(SEED),1) test/run/check functions
+fuzz:
+	@STREAMX_FUZZ="--seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED)) $(TARGET)" test/run/check fuzz
+sqlsmith:
+	@test/run/packages sqlsmith && STREAMX_SQLSMITH="$(or $(SECONDS),60) $(or $(SEED),1)" test/run/check sqlsmith
 check-instructions:
 	@test/run/packages instructions && test/run/check instructions
 lint:

@@ -30,6 +30,8 @@ unprivileged()
 	[ -z "${STREAMX_KAFKA_JARS:-}" ] || clean+=(STREAMX_KAFKA_JARS="$STREAMX_KAFKA_JARS")
 	[ -z "${STREAMX_MODEL:-}" ] || clean+=(STREAMX_MODEL="$STREAMX_MODEL")
 	[ -z "${STREAMX_CHAOS:-}" ] || clean+=(STREAMX_CHAOS="$STREAMX_CHAOS")
+	[ -z "${STREAMX_SQLSMITH:-}" ] || clean+=(STREAMX_SQLSMITH="$STREAMX_SQLSMITH")
+	[ -z "${STREAMX_FUZZ:-}" ] || clean+=(STREAMX_FUZZ="$STREAMX_FUZZ")
 	[ -z "${STREAMX_SECONDS:-}" ] || clean+=(STREAMX_SECONDS="$STREAMX_SECONDS")
 	[ -z "${STREAMX_SEED:-}" ] || clean+=(STREAMX_SEED="$STREAMX_SEED")
 	[ -z "${STREAMX_AGGREGATES:-}" ] || clean+=(STREAMX_AGGREGATES="$STREAMX_AGGREGATES")
@@ -62,7 +64,7 @@ copy_source()
 	mkdir -p "$1"
 	tar -C "$top" -c \
 		--exclude=./.git --exclude='*.o' --exclude='*.d' --exclude='*.so' --exclude='sql/streamx--*.sql' \
-		--exclude=./results --exclude=./tmp_check --exclude='./regression.*' \
+		--exclude=./test/fuzz/build --exclude=./results --exclude=./tmp_check --exclude='./regression.*' \
 		--exclude=./test/kafka/broker --exclude=./test/kafka/produce \
 		--exclude=./test/apache-kafka/topic --exclude=./test/apache-kafka/transaction --exclude=./bench/generate . | tar -C "$1" -x --no-same-owner
 }
