@@ -163,7 +163,9 @@ sx_consumer_remember(SxConsumer *consumer)
 			pfree(consumer->committed);
 		consumer->committed = MemoryContextAlloc(consumer->context, size);
 	}
-	memcpy(consumer->committed, reader->partitions, sizeof(SxPartition) * reader->npartitions);
+	/* a topic that is not known yet has none, and nothing to copy them from */
+	if (reader->npartitions > 0)
+		memcpy(consumer->committed, reader->partitions, sizeof(SxPartition) * reader->npartitions);
 	consumer->ncommitted = reader->npartitions;
 	consumer->committed_watermark = reader->watermark;
 	consumer->views = reader->views;
@@ -611,7 +613,8 @@ sx_consumer_rollback(SxConsumer *consumer)
 
 	reset_batch(consumer);
 	/* partitions are only ever added, in a transaction of their own */
-	memcpy(reader->partitions, consumer->committed, sizeof(SxPartition) * consumer->ncommitted);
+	if (consumer->ncommitted > 0)
+		memcpy(reader->partitions, consumer->committed, sizeof(SxPartition) * consumer->ncommitted);
 	reader->npartitions = consumer->ncommitted;
 	reader->watermark = reader->stored_watermark = consumer->committed_watermark;
 	reader->views = consumer->views;
