@@ -14,6 +14,8 @@
 #   make chaos          random faults under load, for SECONDS (60), from SEED: see docs/reliability.md
 #   make check-faults   faults at every step of a batch, with a build of its own that has debug points
 #   make check-model    random views against a reference, for SECONDS (600), from SEED
+#   make check-sanitizers  regress, isolation, TAP and broker tests with AddressSanitizer and UBSan on an assert-enabled
+#                       PostgreSQL, DDL without caches, a batch under valgrind: see docs/reliability.md
 #   make check-functions  our functions with random and forged arguments, for SECONDS (500), from SEED
 #   make fuzz           decoders, converters, filters and states under libFuzzer, each TARGET for SECONDS (60), from SEED
 #   make sqlsmith       random queries over streams and views, for SECONDS (60), from SEED
@@ -36,10 +38,11 @@ EXTRA_CLEAN = $(DEPENDENCIES)
 # "make WERROR=" for a compiler that warns of more than ours do
 WERROR ?= -Werror
 WARNINGS = -Wall -Wextra $(WERROR) -Wno-unused-parameter -Wno-missing-field-initializers -Wno-sign-compare
+SANITIZERS = $(if $(SANITIZE),-fsanitize=address -fsanitize=undefined -fno-omit-frame-pointer)
 PG_CPPFLAGS = -I$(srcdir)/src -MMD -MP -DSX_VERSION='"$(EXTVERSION)"' $(if $(DEBUG_POINTS),-DSX_DEBUG_POINTS)
-PG_CFLAGS = $(WARNINGS) -Wno-cast-function-type -fvisibility=hidden
-PG_CXXFLAGS = $(WARNINGS) -std=c++17 -fno-exceptions -fno-rtti -fvisibility=hidden -O3
-SHLIB_LINK = -lrdkafka -lsimdjson -lstdc++
+PG_CFLAGS = $(WARNINGS) -Wno-cast-function-type -fvisibility=hidden $(SANITIZERS)
+PG_CXXFLAGS = $(WARNINGS) -std=c++17 -fno-exceptions -fno-rtti -fvisibility=hidden -O3 $(SANITIZERS)
+SHLIB_LINK = $(SANITIZERS) -lrdkafka -lsimdjson -lstdc++
 
 # Both kinds of expected files are in expected/; specs and tests share no names.
 REGRESS = $(basename $(notdir $(sort $(wildcard test/sql/*.sql))))
@@ -58,7 +61,7 @@ $(error rename the tests $(hidden) $(twins): pg_regress would take another file 
 endif
 
 # Our own targets install what they need themselves: no PGXS, which may be missing.
-OWN_TARGETS = check check-kafka check-matrix check-upgrade check-postgres check-model check-faults check-functions check-instructions chaos fuzz sqlsmith lint demo demo-up demo-down bench bench-quick bench-full
+OWN_TARGETS = check check-kafka check-matrix check-upgrade check-postgres check-model check-faults check-functions check-instructions check-sanitizers chaos fuzz sqlsmith lint demo demo-up demo-down bench bench-quick bench-full
 
 ifneq ($(filter $(OWN_TARGETS),$(MAKECMDGOALS)),)
 .PHONY: $(OWN_TARGETS)
@@ -84,6 +87,8 @@ fuzz:
 	@STREAMX_FUZZ="--seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED)) $(TARGET)" test/run/check fuzz
 sqlsmith:
 	@test/run/packages sqlsmith && STREAMX_SQLSMITH="$(or $(SECONDS),60) $(or $(SEED),1)" test/run/check sqlsmith
+check-sanitizers:
+	@test/run/check-sanitizers
 check-instructions:
 	@test/run/packages instructions && test/run/check instructions
 lint:

@@ -34,6 +34,9 @@ unprivileged()
 	[ -z "${STREAMX_FUZZ:-}" ] || clean+=(STREAMX_FUZZ="$STREAMX_FUZZ")
 	[ -z "${STREAMX_SECONDS:-}" ] || clean+=(STREAMX_SECONDS="$STREAMX_SECONDS")
 	[ -z "${STREAMX_SEED:-}" ] || clean+=(STREAMX_SEED="$STREAMX_SEED")
+	[ -z "${STREAMX_SERVER:-}" ] || clean+=(STREAMX_SERVER="$STREAMX_SERVER")
+	[ -z "${STREAMX_SLOWNESS:-}" ] || clean+=(STREAMX_SLOWNESS="$STREAMX_SLOWNESS")
+	[ -z "${SANITIZE:-}" ] || clean+=(SANITIZE="$SANITIZE" WERROR=)
 	[ -z "${STREAMX_AGGREGATES:-}" ] || clean+=(STREAMX_AGGREGATES="$STREAMX_AGGREGATES")
 
 	if [ "$(id -u)" = 0 ]; then
