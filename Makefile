@@ -16,6 +16,7 @@
 #   make check-model    random views against a reference, for SECONDS (600), from SEED
 #   make check-sanitizers  regress, isolation, TAP and broker tests with AddressSanitizer and UBSan on an assert-enabled
 #                       PostgreSQL, DDL without caches, a batch under valgrind: see docs/reliability.md
+#   make soak           load, readers and held snapshots for SECONDS (1800), and what grows: see docs/reliability.md
 #   make check-functions  our functions with random and forged arguments, for SECONDS (500), from SEED
 #   make fuzz           decoders, converters, filters and states under libFuzzer, each TARGET for SECONDS (60), from SEED
 #   make sqlsmith       random queries over streams and views, for SECONDS (60), from SEED
@@ -61,7 +62,7 @@ $(error rename the tests $(hidden) $(twins): pg_regress would take another file 
 endif
 
 # Our own targets install what they need themselves: no PGXS, which may be missing.
-OWN_TARGETS = check check-kafka check-matrix check-upgrade check-postgres check-model check-faults check-functions check-instructions check-sanitizers chaos fuzz sqlsmith lint demo demo-up demo-down bench bench-quick bench-full
+OWN_TARGETS = check check-kafka check-matrix check-upgrade check-postgres check-model check-faults check-functions check-instructions check-sanitizers chaos soak fuzz sqlsmith lint demo demo-up demo-down bench bench-quick bench-full
 
 ifneq ($(filter $(OWN_TARGETS),$(MAKECMDGOALS)),)
 .PHONY: $(OWN_TARGETS)
@@ -89,6 +90,8 @@ sqlsmith:
 	@test/run/packages sqlsmith && STREAMX_SQLSMITH="$(or $(SECONDS),60) $(or $(SEED),1)" test/run/check sqlsmith
 check-sanitizers:
 	@test/run/check-sanitizers
+soak:
+	@bench/run --soak --seconds $(or $(SECONDS),1800)
 check-instructions:
 	@test/run/packages instructions && test/run/check instructions
 lint:

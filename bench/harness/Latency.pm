@@ -14,7 +14,7 @@ use Shape;
 use Streamx;
 use Topic;
 
-our @EXPORT = qw(follow_quietly follow_loaded cost_of_batches quantile);
+our @EXPORT = qw(follow_quietly follow_loaded cost_of_batches watch quantile);
 
 my $warm_up = 20_000;  # orders that are there before
 my $shape = shape_named('tumble-10');

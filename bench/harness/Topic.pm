@@ -29,11 +29,12 @@ sub fill
 	return $topic;
 }
 
+# With settings of its own: name, value...
 sub create
 {
-	my ($setup, $topic) = @_;
+	my ($setup, $topic, @settings) = @_;
 
-	system("$setup->{source}/test/apache-kafka/topic", $setup->{address}, 'create', $topic, $setup->{partitions}) == 0 or die "no topic\n";
+	system("$setup->{source}/test/apache-kafka/topic", $setup->{address}, 'create', $topic, $setup->{partitions}, @settings) == 0 or die "no topic\n";
 }
 
 sub drop_topic

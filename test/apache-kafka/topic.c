@@ -2,7 +2,7 @@
  * topic.c
  *	  Create, grow and delete topics of a broker, for tests.
  *
- *	topic ADDRESS create NAME PARTITIONS
+ *	topic ADDRESS create NAME PARTITIONS [CONFIG VALUE]...
  *	topic ADDRESS grow NAME PARTITIONS
  *	topic ADDRESS delete NAME
  *
@@ -40,12 +40,16 @@ connect_to(const char *address)
 }
 
 static void
-create(rd_kafka_t *kafka, const char *name, int partitions, rd_kafka_queue_t *answers)
+create(rd_kafka_t *kafka, const char *name, int partitions, char **configs, int nconfigs,
+	   rd_kafka_queue_t *answers)
 {
 	rd_kafka_NewTopic_t *topic = rd_kafka_NewTopic_new(name, partitions, 1, errstr, sizeof(errstr));
 
 	if (topic == NULL)
 		fail(errstr);
+	for (int i = 0; i + 1 < nconfigs; i += 2)
+		if (rd_kafka_NewTopic_set_config(topic, configs[i], configs[i + 1]))
+			fail(configs[i]);
 	rd_kafka_CreateTopics(kafka, &topic, 1, NULL, answers);
 	rd_kafka_NewTopic_destroy(topic);
 }
@@ -110,12 +114,12 @@ main(int argc, char **argv)
 	rd_kafka_queue_t *answers;
 
 	if (argc < 4)
-		fail("usage: topic ADDRESS create|grow|delete NAME [PARTITIONS]");
+		fail("usage: topic ADDRESS create|grow|delete NAME [PARTITIONS [CONFIG VALUE]...]");
 	kafka = connect_to(argv[1]);
 	answers = rd_kafka_queue_new(kafka);
 
-	if (strcmp(argv[2], "create") == 0 && argc == 5)
-		create(kafka, argv[3], atoi(argv[4]), answers);
+	if (strcmp(argv[2], "create") == 0 && argc >= 5)
+		create(kafka, argv[3], atoi(argv[4]), argv + 5, argc - 5, answers);
 	else if (strcmp(argv[2], "grow") == 0 && argc == 5)
 		grow(kafka, argv[3], atoi(argv[4]), answers);
 	else if (strcmp(argv[2], "delete") == 0)
