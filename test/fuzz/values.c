@@ -6,8 +6,6 @@
  */
 #include "compat.h"
 
-#include <ctype.h>
-
 #include "common/jsonapi.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
@@ -124,13 +122,15 @@ kind_of(const char *text, size_t size, bool is_plain)
 static bool
 may_spell_zone(const char *text, size_t size)
 {
-	size_t letters = 0;
+	size_t name = 0;
 
 	for (size_t i = 0; i < size; i++)
 	{
-		if (text[i] == '<' || (letters >= 3 && memchr("+-:0123456789", text[i], 13)))
+		bool is_offset = memchr("+-0123456789", text[i], 12) != NULL;
+
+		if (text[i] == '<' || (name >= 3 && is_offset))
 			return true;
-		letters = isalpha((unsigned char) text[i]) ? letters + 1 : 0;
+		name = is_offset || text[i] == ' ' || text[i] == ',' ? 0 : name + 1;
 	}
 	return false;
 }
