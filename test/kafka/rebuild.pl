@@ -159,21 +159,25 @@ $node->safe_psql('postgres', "SELECT streamx.rebuild('items', rejudge => true)")
 eventually($node, $rebuilding, '0', 'judged anew');
 caught_up($node, 'orders');
 verified($node, 'items');
-for (1 .. 4)
+# The mock keeps 5 MiB of a partition; Apache Kafka keeps all
+unless ($broker->is_real)
 {
-	$broker->produce('orders', 0, map { '{"at": "2026-04-01T00:00:00Z", "item": 1, "n": 1, "filler": "' . 'x' x 900000 . '"}' } 1 .. 2);
+	for (1 .. 4)
+	{
+		$broker->produce('orders', 0, map { '{"at": "2026-04-01T00:00:00Z", "item": 1, "n": 1, "filler": "' . 'x' x 900000 . '"}' } 1 .. 2);
+		caught_up($node, 'orders');
+	}
+	$node->safe_psql('postgres', "CREATE TABLE before AS TABLE items");
+	($status, undef, $error) = $node->psql('postgres', q{SELECT streamx.rebuild('items')});
+	like($error, qr/cannot rebuild continuous view "items".*does not reach back.*Offsets 0 to \d+ of partition 0 are gone\..*from_retained => true/s, 'a topic that does not reach back is refused, with the offsets');
+	shows($node, $rebuilding, '0', 'and nothing is left');
+	$node->safe_psql('postgres', q{SELECT streamx.rebuild('items', from_retained => true)});
+	eventually($node, $rebuilding, '0', 'unless it may go on with what is there');
 	caught_up($node, 'orders');
+	verified($node, 'items');
+	shows($node, q{SELECT sum(count) < (SELECT sum(count) FROM before) FROM items}, 't', 'which is less');
+	shows($node, q{SELECT "partition", from_offset, to_offset = start_offset FROM streamx_internal.skip JOIN streamx.progress USING (reader, topic, "partition")}, '0|0|t', 'what is missing is recorded');
 }
-$node->safe_psql('postgres', "CREATE TABLE before AS TABLE items");
-($status, undef, $error) = $node->psql('postgres', q{SELECT streamx.rebuild('items')});
-like($error, qr/cannot rebuild continuous view "items".*does not reach back.*Offsets 0 to \d+ of partition 0 are gone\..*from_retained => true/s, 'a topic that does not reach back is refused, with the offsets');
-shows($node, $rebuilding, '0', 'and nothing is left');
-$node->safe_psql('postgres', q{SELECT streamx.rebuild('items', from_retained => true)});
-eventually($node, $rebuilding, '0', 'unless it may go on with what is there');
-caught_up($node, 'orders');
-verified($node, 'items');
-shows($node, q{SELECT sum(count) < (SELECT sum(count) FROM before) FROM items}, 't', 'which is less');
-shows($node, q{SELECT "partition", from_offset, to_offset = start_offset FROM streamx_internal.skip JOIN streamx.progress USING (reader, topic, "partition")}, '0|0|t', 'what is missing is recorded');
 
 $node->stop;
 $broker->stop;
