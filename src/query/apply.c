@@ -114,27 +114,15 @@ sx_apply_lock(SxReader *reader)
 }
 
 void
-sx_apply(SxReader *reader, SxBatch *batch, SxCare care, SxApplyCounts *counts)
+sx_apply(SxReader *reader, SxBatch *batch, SxCare care, const SxPrepared *prepared,
+		 SxApplyCounts *counts)
 {
 	counts->seen.rows += batch->nrows;
 	refuse_rows(reader, batch, counts);
 	if (care != SX_CARE_NONE)
 		apply_one_by_one(reader, batch, care, counts);
 	else
-		apply_families(reader, batch, NULL, counts);
-	SX_DEBUG_POINT("after-merge");
-	count_filtered(reader, batch);
-	advance(reader, batch);
-	sx_retention_apply(reader, counts->groups + counts->inputs);
-}
-
-void
-sx_apply_prepared(SxReader *reader, SxBatch *batch, const SxPrepared *prepared,
-				  SxApplyCounts *counts)
-{
-	counts->seen.rows += batch->nrows;
-	refuse_rows(reader, batch, counts);
-	apply_families(reader, batch, prepared, counts);
+		apply_families(reader, batch, prepared, counts);
 	SX_DEBUG_POINT("after-merge");
 	count_filtered(reader, batch);
 	advance(reader, batch);
@@ -566,20 +554,32 @@ try_rows(Share *share, const SxRows *rows)
 	return error;
 }
 
-/*
- * Errors that say nothing about the view or the data, so that the whole batch is to be
- * repeated; unless that was done, and done: any function can raise them.
- */
-static bool
-is_passing_error(const Share *share, int sqlstate)
+bool
+sx_apply_is_passing(int sqlstate)
 {
-	if (share->care == SX_CARE_VIEWS)
-		return false;
+	return sqlstate == ERRCODE_LOCK_NOT_AVAILABLE || sqlstate == ERRCODE_T_R_DEADLOCK_DETECTED ||
+		   sqlstate == ERRCODE_T_R_SERIALIZATION_FAILURE;
+}
+
+bool
+sx_apply_is_nobodys(int sqlstate)
+{
 	return sqlstate == ERRCODE_QUERY_CANCELED || sqlstate == ERRCODE_ADMIN_SHUTDOWN ||
-		   sqlstate == ERRCODE_OUT_OF_MEMORY || sqlstate == ERRCODE_LOCK_NOT_AVAILABLE ||
-		   sqlstate == ERRCODE_T_R_SERIALIZATION_FAILURE ||
-		   sqlstate == ERRCODE_T_R_DEADLOCK_DETECTED ||
+		   sx_apply_is_passing(sqlstate) ||
 		   ERRCODE_TO_CATEGORY(sqlstate) == ERRCODE_INSUFFICIENT_RESOURCES;
+}
+
+/* The whole batch is to be repeated; unless that was done, and done: any function can raise such errors. */
+static bool
+repeats_batch(const Share *share, int sqlstate)
+{
+	return share->care != SX_CARE_VIEWS && sx_apply_is_nobodys(sqlstate);
+}
+
+SxCare
+sx_apply_care(const SxStream *stream)
+{
+	return stream->on_error != SX_ON_ERROR_STOP ? SX_CARE_ROWS : SX_CARE_NONE;
 }
 
 /* A row too many: the error with which the view pauses. */
@@ -634,7 +634,7 @@ bisect(Share *share, const SxRows *rows)
 		share->good.count += rows->count;
 		return NULL;
 	}
-	if (is_passing_error(share, error->sqlerrcode))
+	if (repeats_batch(share, error->sqlerrcode))
 		ReThrowError(error);
 	if (!is_data_error(error->sqlerrcode))
 		return error;
@@ -732,7 +732,7 @@ apply_carefully(Share *share, bool is_alone, Oid *paused_view)
 	if (error == NULL)
 		return true;
 	/* INSERT has no reader that could retry */
-	if (is_passing_error(share, error->sqlerrcode) || !share->batch->stream->is_kafka)
+	if (repeats_batch(share, error->sqlerrcode) || !share->batch->stream->is_kafka)
 		ReThrowError(error);
 	if (is_alone)
 	{

@@ -54,12 +54,19 @@ extern void sx_apply_first_rows(Oid view);
  * The caller is in a transaction, holds the stream's lock and has an active
  * snapshot taken under it.  With care, each view runs in a subtransaction and
  * data errors are bisected to their row, which on_error treats; a view that
- * fails otherwise leaves with a reader of its own.
+ * fails otherwise leaves with a reader of its own.  prepared: what was prepared of the
+ * batch without the lock, or NULL; with care it is not looked at.
  */
-extern void sx_apply(SxReader *reader, SxBatch *batch, SxCare care, SxApplyCounts *counts);
+extern void sx_apply(SxReader *reader, SxBatch *batch, SxCare care, const SxPrepared *prepared,
+					 SxApplyCounts *counts);
 
-/* The same, not careful, with what was prepared of the batch without the lock. */
-extern void sx_apply_prepared(SxReader *reader, SxBatch *batch, const SxPrepared *prepared,
-							  SxApplyCounts *counts);
+/* How rows of a stream fed by INSERT are applied: with on_error 'stop' a row that fails is an error. */
+extern SxCare sx_apply_care(const SxStream *stream);
+
+/* Whether an error says that somebody else was first, so that trying again will do. */
+extern bool sx_apply_is_passing(int sqlstate);
+
+/* Whether an error says nothing about a view or the data: such a one, a cancel, or a lack of resources. */
+extern bool sx_apply_is_nobodys(int sqlstate);
 
 #endif

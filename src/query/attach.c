@@ -226,8 +226,7 @@ sx_attach_catch_up(Oid view, const SxStream *stream, Oid log, int32 reader_id, i
 		if (batch->nrows > 0 && (SPI_processed == 0 || batch->nrows >= sx_batch_rows ||
 								 batch->bytes >= (size_t) sx_batch_memory_kb * 1024))
 		{
-			sx_apply(reader, batch,
-					 stream->on_error != SX_ON_ERROR_STOP ? SX_CARE_ROWS : SX_CARE_NONE, &counts);
+			sx_apply(reader, batch, sx_apply_care(stream), NULL, &counts);
 			SX_DEBUG_POINT("in-first-fill");
 			sx_batch_reset(batch);
 		}

@@ -57,8 +57,7 @@ apply_batch(SxBatch *batch)
 		sx_log_append(stream, batch);
 	SX_DEBUG_POINT("insert-after-log");
 	/* with on_error 'stop', the default, a row that a view cannot take is the inserter's error */
-	sx_apply(reader, batch, stream->on_error != SX_ON_ERROR_STOP ? SX_CARE_ROWS : SX_CARE_NONE,
-			 &counts);
+	sx_apply(reader, batch, sx_apply_care(stream), NULL, &counts);
 	SX_DEBUG_POINT("insert-before-progress");
 	sx_progress_save(reader);
 	sx_activity_count(SX_ACTIVITY_READER, reader->id, stream->relid, &counts.seen);

@@ -129,13 +129,6 @@ fail_with(SxTask *task, int sqlstate, const char *message)
 	fail(task, &error);
 }
 
-bool
-sx_task_is_passing(int sqlstate)
-{
-	return sqlstate == ERRCODE_LOCK_NOT_AVAILABLE || sqlstate == ERRCODE_T_R_DEADLOCK_DETECTED ||
-		   sqlstate == ERRCODE_T_R_SERIALIZATION_FAILURE;
-}
-
 /* Give way to whoever holds the lock, and try the same again soon. */
 static void
 give_way(SxTask *task, const ErrorData *error)
@@ -155,7 +148,7 @@ may_pass(SxTask *task, const ErrorData *error)
 {
 	bool was_stale = task->was_stale;
 
-	if (sx_task_is_passing(error->sqlerrcode))
+	if (sx_apply_is_passing(error->sqlerrcode))
 		return true;
 	task->was_stale = sx_worker_is_stale();
 	return task->was_stale && !was_stale;
@@ -215,11 +208,9 @@ handle_batch_error(SxTask *task, ErrorData *error, const SxApplyCounts *counts)
 {
 	Oid paused_view = counts->paused_view;
 	SxCare care = care_of(task);
-	bool is_passing = sx_task_is_passing(error->sqlerrcode);
+	bool is_passing = sx_apply_is_passing(error->sqlerrcode);
 	bool is_slow = sx_time_limit_is_over() && error->sqlerrcode == ERRCODE_QUERY_CANCELED;
-	bool is_nobodys = ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_INSUFFICIENT_RESOURCES ||
-					  error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
-					  error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN || is_passing;
+	bool is_nobodys = sx_apply_is_nobodys(error->sqlerrcode);
 	bool has_many = task->consumer->nmessages > 1;
 
 	sx_time_limit_name(error);

@@ -58,8 +58,6 @@ extern int64 sx_task_turn(SxTask *task, int64 queue_bytes, size_t batch_bytes, b
 
 extern void sx_task_close(SxTask *task);
 
-/* Whether an error says that somebody else was first, so that trying again will do. */
-extern bool sx_task_is_passing(int sqlstate);
 /* The next batch runs each view by itself, and whatever error one has is its own. */
 extern void sx_task_lose_patience(SxTask *task);
 

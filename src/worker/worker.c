@@ -163,10 +163,7 @@ sx_worker_run_batch(SxConsumer *consumer, SxCare care, bool (*is_stale)(void),
 	sx_consumer_advance(consumer);
 	if (batch->nfiltered == batch->nrows)
 		sx_silence_follow_clock(consumer);
-	if (consumer->prepared)
-		sx_apply_prepared(reader, batch, consumer->prepared, counts);
-	else
-		sx_apply(reader, batch, care, counts);
+	sx_apply(reader, batch, care, consumer->prepared, counts);
 	SX_DEBUG_POINT("before-progress");
 	sx_progress_save(reader);
 	SX_DEBUG_POINT("after-progress");
@@ -371,7 +368,7 @@ look_at_catalog(void)
 	PG_CATCH();
 	{
 		MemoryContextSwitchTo(context);
-		if (has_failed && !sx_task_is_passing(geterrcode()))
+		if (has_failed && !sx_apply_is_passing(geterrcode()))
 			EmitErrorReport();
 		has_failed = true;
 		FlushErrorState();
