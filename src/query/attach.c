@@ -326,46 +326,35 @@ link_view(Oid view, Oid stream, int32 reader, int64 start_offset)
 }
 
 /*
- * The messages that the stream refused belong to the view's new reader as well: not those of
- * the batch that is under way, which it will read itself.
+ * What the stream refused, and what it was told to skip, belongs to the view's new reader as
+ * well; but no messages of the batch that is under way, which it will read itself.
  */
 static void
-copy_letters(Oid view, int64 reader)
+copy_records(Oid view, int64 reader)
 {
+	static const char *const statements[] = {
+		"INSERT INTO streamx_internal.dead_letter (stream, view, reader, topic,"
+		" \"partition\", \"offset\", message_timestamp, key, payload, \"row\", sqlstate,"
+		" message, recorded_at)"
+		" SELECT d.stream, d.view, $2, d.topic, d.\"partition\", d.\"offset\","
+		" d.message_timestamp, d.key, d.payload, d.\"row\", d.sqlstate, d.message,"
+		" d.recorded_at FROM streamx_internal.dead_letter d"
+		" JOIN streamx.view_streams s ON s.reader = d.reader"
+		" JOIN streamx.progress p ON p.reader = d.reader AND p.topic = d.topic"
+		"  AND p.\"partition\" = d.\"partition\" AND p.next_offset > d.\"offset\""
+		" WHERE s.view = $1 AND d.view IS NULL",
+		"INSERT INTO streamx_internal.skip (reader, topic, \"partition\","
+		" from_offset, to_offset, is_asked, recorded_at)"
+		" SELECT $2, k.topic, k.\"partition\", k.from_offset, k.to_offset,"
+		" k.is_asked, k.recorded_at FROM streamx_internal.skip k"
+		" JOIN streamx.view_streams s ON s.reader = k.reader WHERE s.view = $1"};
 	Oid types[] = {OIDOID, INT4OID};
 	Datum values[] = {ObjectIdGetDatum(view), Int32GetDatum((int32) reader)};
 	SxSpi spi;
 
 	sx_spi_begin(&spi);
-	sx_spi_execute("INSERT INTO streamx_internal.dead_letter (stream, view, reader, topic,"
-				   " \"partition\", \"offset\", message_timestamp, key, payload, \"row\", sqlstate,"
-				   " message, recorded_at)"
-				   " SELECT d.stream, d.view, $2, d.topic, d.\"partition\", d.\"offset\","
-				   " d.message_timestamp, d.key, d.payload, d.\"row\", d.sqlstate, d.message,"
-				   " d.recorded_at FROM streamx_internal.dead_letter d"
-				   " JOIN streamx.view_streams s ON s.reader = d.reader"
-				   " JOIN streamx.progress p ON p.reader = d.reader AND p.topic = d.topic"
-				   "  AND p.\"partition\" = d.\"partition\" AND p.next_offset > d.\"offset\""
-				   " WHERE s.view = $1 AND d.view IS NULL",
-				   2, types, values, NULL, false);
-	sx_spi_end(&spi);
-}
-
-/* And so does what it was told to skip. */
-static void
-copy_skips(Oid view, int64 reader)
-{
-	Oid types[] = {OIDOID, INT4OID};
-	Datum values[] = {ObjectIdGetDatum(view), Int32GetDatum((int32) reader)};
-	SxSpi spi;
-
-	sx_spi_begin(&spi);
-	sx_spi_execute("INSERT INTO streamx_internal.skip (reader, topic, \"partition\","
-				   " from_offset, to_offset, is_asked, recorded_at)"
-				   " SELECT $2, k.topic, k.\"partition\", k.from_offset, k.to_offset,"
-				   " k.is_asked, k.recorded_at FROM streamx_internal.skip k"
-				   " JOIN streamx.view_streams s ON s.reader = k.reader WHERE s.view = $1",
-				   2, types, values, NULL, false);
+	for (int i = 0; i < lengthof(statements); i++)
+		sx_spi_execute(statements[i], lengthof(types), types, values, NULL, false);
 	sx_spi_end(&spi);
 }
 
@@ -391,9 +380,8 @@ sx_attach_leave(Oid view, bool is_paused)
 						" JOIN streamx.view_streams s USING (reader) WHERE s.view = $1"
 						" RETURNING reader::bigint",
 						2, types, values, &found);
-	copy_letters(view, reader);
+	copy_records(view, reader);
 	SX_DEBUG_POINT("in-leaving");
-	copy_skips(view, reader);
 	types[1] = INT4OID;
 	values[1] = Int32GetDatum(reader);
 	stream = query_int8(
