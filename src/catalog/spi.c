@@ -134,6 +134,28 @@ sx_spi_look_up(const char *statement, int nargs, const Oid *types, const Datum *
 	return count;
 }
 
+List *
+sx_spi_list_oids(const char *statement, int nargs, const Oid *types, const Datum *values)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	List *list = NIL;
+	SxSpi spi;
+
+	sx_spi_begin(&spi);
+	sx_spi_execute(statement, nargs, types, values, NULL, false);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		bool is_null;
+		Datum oid = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &is_null);
+		MemoryContext old = MemoryContextSwitchTo(caller);
+
+		list = lappend_oid(list, DatumGetObjectId(oid));
+		MemoryContextSwitchTo(old);
+	}
+	sx_spi_end(&spi);
+	return list;
+}
+
 bool
 sx_spi_is_looking_up(void)
 {

@@ -295,26 +295,14 @@ check_server(const AlterForeignServerStmt *stmt)
 	ForeignServer *server = GetForeignServerByName(stmt->servername, false);
 	Oid type = OIDOID;
 	Datum value = ObjectIdGetDatum(server->serverid);
-	List *streams = NIL;
-	MemoryContext caller = CurrentMemoryContext;
+	List *streams;
 	ListCell *lc;
-	SxSpi spi;
 
 	CommandCounterIncrement();
-	sx_spi_begin(&spi);
-	sx_spi_execute("SELECT f.ftrelid FROM pg_catalog.pg_foreign_table f"
-				   " JOIN streamx.streams s ON s.stream = f.ftrelid WHERE f.ftserver = $1",
-				   1, &type, &value, NULL, false);
-	for (uint64 i = 0; i < SPI_processed; i++)
-	{
-		Datum stream =
-			SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &(bool){false});
-		MemoryContext old = MemoryContextSwitchTo(caller);
-
-		streams = lappend_oid(streams, DatumGetObjectId(stream));
-		MemoryContextSwitchTo(old);
-	}
-	sx_spi_end(&spi);
+	streams = sx_spi_list_oids("SELECT f.ftrelid FROM pg_catalog.pg_foreign_table f"
+							   " JOIN streamx.streams s ON s.stream = f.ftrelid"
+							   " WHERE f.ftserver = $1",
+							   1, &type, &value);
 	foreach (lc, streams)
 		sx_stream_check(lfirst_oid(lc));
 }

@@ -238,28 +238,13 @@ parts_of(Oid view)
 {
 	static const Oid types[] = {REGCLASSOID};
 	Datum values[] = {ObjectIdGetDatum(view)};
-	MemoryContext caller = CurrentMemoryContext;
-	List *parts = NIL;
-	SxSpi spi;
 
-	sx_spi_begin(&spi);
-	sx_spi_execute("SELECT p.part FROM streamx.views AS v, LATERAL pg_catalog.unnest("
-				   "ARRAY[v.state, v.definition_view, v.delta_view, v.rows_view, v.windows,"
-				   " v.trial_view, v.finals_view] || v.inputs || v.input_views) AS p (part)"
-				   " WHERE v.view = $1 AND p.part IS NOT NULL",
-				   1, types, values, NULL, false);
-	for (uint64 i = 0; i < SPI_processed; i++)
-	{
-		bool is_null;
-		Oid part = DatumGetObjectId(
-			SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &is_null));
-		MemoryContext old = MemoryContextSwitchTo(caller);
-
-		parts = lappend_oid(parts, part);
-		MemoryContextSwitchTo(old);
-	}
-	sx_spi_end(&spi);
-	return parts;
+	return sx_spi_list_oids(
+		"SELECT p.part FROM streamx.views AS v, LATERAL pg_catalog.unnest("
+		"ARRAY[v.state, v.definition_view, v.delta_view, v.rows_view, v.windows,"
+		" v.trial_view, v.finals_view] || v.inputs || v.input_views) AS p (part)"
+		" WHERE v.view = $1 AND p.part IS NOT NULL",
+		1, types, values);
 }
 
 /* Each view's parts become the other's. */
