@@ -214,6 +214,15 @@ open_top(const Open *open)
 	return open->is_object[(open->depth - 1) / 64] >> ((open->depth - 1) % 64) & 1;
 }
 
+static bool
+pass_colon(Walk *walk)
+{
+	if (peek(walk) != ':')
+		return fail(walk, "a colon is expected");
+	walk->token++;
+	return true;
+}
+
 /* Name and colon of a member that nobody wants. */
 static bool
 pass_name(Walk *walk)
@@ -225,10 +234,7 @@ pass_name(Walk *walk)
 	if (!check_string(walk, &end))
 		return false;
 	walk->token++;
-	if (peek(walk) != ':')
-		return fail(walk, "a colon is expected");
-	walk->token++;
-	return true;
+	return pass_colon(walk);
 }
 
 /* Check and pass by an object or array; depth says how many are open around it. */
@@ -493,10 +499,7 @@ take_name(Walk *walk, SxJsonNode *node, SxJsonKey **previous, SxJsonKey **key)
 	if (*key != NULL)
 		*previous = *key;
 	walk->token++;
-	if (peek(walk) != ':')
-		return fail(walk, "a colon is expected");
-	walk->token++;
-	return true;
+	return pass_colon(walk);
 }
 
 /* A watched field was found: once all of them are, the gate is asked. */

@@ -97,8 +97,8 @@ sx_late_judge(const SxView *view, const SxBatch *batch, int row, int64 lateness_
 void
 sx_late_select(const SxView *view, SxReader *reader, const SxBatch *batch, SxSelection *selection)
 {
-	int64 bound = sx_window_late_bound(&view->window, view->allowed_lateness_us,
-									   sx_view_watermark(view, reader->watermark));
+	int64 watermark = sx_view_watermark(view, reader->watermark);
+	int64 bound = sx_window_late_bound(&view->window, view->allowed_lateness_us, watermark);
 	bool is_timed = batch->stream->event_time != 0;
 	SxReuse *reuse = view->reuses && is_timed ? sx_reuse_begin(view, reader, batch) : NULL;
 
@@ -113,8 +113,7 @@ sx_late_select(const SxView *view, SxReader *reader, const SxBatch *batch, SxSel
 		if (reuse)
 			sx_reuse_select(reuse, row, selection);
 		else if (is_timed && batch->event_time[row] <= bound)
-			sx_late_judge(view, batch, row, view->allowed_lateness_us,
-						  sx_view_watermark(view, reader->watermark), false, selection);
+			sx_late_judge(view, batch, row, view->allowed_lateness_us, watermark, false, selection);
 		else
 			sx_late_take(&selection->on_time, batch, row);
 	}

@@ -53,11 +53,20 @@ typedef struct Replacement
 static void check_owner(Oid view);
 static void check_stream(const Replacement *replacement);
 static void ask_topic(Replacement *replacement);
+static void report_change(const char *view) pg_attribute_noreturn();
 static void check_alone(const Replacement *replacement);
 static void check_start(const Replacement *replacement);
 static void keep(Replacement *replacement);
 static void recompute(Replacement *replacement);
 static void execute_about(const char *statement, Oid view, Oid other);
+
+static void
+report_change(const char *view)
+{
+	ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+					errmsg("continuous view \"%s\" was changed by somebody else", view),
+					errhint("Try again.")));
+}
 
 void
 sx_replace_view(Oid relid, ViewStmt *stmt, const char *source, int location, int length,
@@ -77,10 +86,7 @@ sx_replace_view(Oid relid, ViewStmt *stmt, const char *source, int location, int
 	LockRelationOid(relid, AccessExclusiveLock);
 	/* PostgreSQL's own CREATE OR REPLACE goes by the name, which may be another view's by now */
 	if (sx_define_existing(statement->name) != relid)
-		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-						errmsg("continuous view \"%s\" was changed by somebody else",
-							   statement->name->relname),
-						errhint("Try again.")));
+		report_change(statement->name->relname);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	replacement.view = sx_view_load(relid);
 	check_alone(&replacement);
@@ -277,10 +283,7 @@ check_reach(const Replacement *replacement, Oid shadow)
 	const char *missing;
 
 	if (replacement->reach == NULL)
-		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-						errmsg("continuous view \"%s\" was changed by somebody else",
-							   replacement->view->name),
-						errhint("Try again.")));
+		report_change(replacement->view->name);
 	missing = sx_reach_missing(replacement->reach, reader);
 	if (missing)
 		ereport(ERROR,
