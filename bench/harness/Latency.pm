@@ -14,7 +14,7 @@ use Shape;
 use Streamx;
 use Topic;
 
-our @EXPORT = qw(follow_quietly follow_loaded cost_of_batches watch quantile);
+our @EXPORT = qw(follow_quietly follow_seldom follow_loaded cost_of_batches watch quantile);
 
 my $warm_up = 20_000;  # orders that are there before
 my $shape = shape_named('tumble-10');
@@ -25,6 +25,14 @@ sub follow_quietly
 	my ($setup, $contestant) = @_;
 
 	return follow($setup, $contestant, 25, 1, 25 * 20);
+}
+
+# An order a second, by turns to four partitions: streamx reads the last message of one again after a second of silence.
+sub follow_seldom
+{
+	my ($setup, $contestant) = @_;
+
+	return follow($setup, $contestant, 1, 1, 15);
 }
 
 # So many orders a second, a probe each 50 ms.

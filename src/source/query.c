@@ -5,7 +5,7 @@
  * librdkafka answers such questions synchronously and knows nothing of our
  * interrupts, so each is asked again and again with growing patience, and
  * interrupts are looked at in between.  On a connection that is fetching at the
- * end of a log, an answer waits for the fetch: up to fetch.wait.max.ms (500).
+ * end of a log, an answer waits for the fetch: up to fetch.wait.max.ms (100).
  */
 #include "compat.h"
 
