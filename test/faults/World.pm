@@ -74,14 +74,16 @@ sub find_clock
 	$self->set_clock('+0');
 }
 
-# Seconds ahead of the true time.
+# Seconds ahead of the true time.  A process that reads the file must find it whole: of an
+# empty one libfaketime 0.9.12 makes exit(), and that hangs, with all locks that it holds.
 sub set_clock
 {
 	my ($self, $ahead) = @_;
+	my $new = "$self->{clock_file}.new";
 
-	open(my $file, '>', $self->{clock_file}) or die "$self->{clock_file}: $!";
+	open(my $file, '>', $new) or die "$new: $!";
 	print $file "$ahead\n";
-	close $file;
+	close($file) && rename($new, $self->{clock_file}) or die "$self->{clock_file}: $!";
 }
 
 sub with_clock
