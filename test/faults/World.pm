@@ -6,6 +6,7 @@ use strict;
 use warnings;
 
 use File::Temp;
+use Hang;
 use Ledger;
 use Oracle;
 use POSIX qw(:sys_wait_h);
@@ -63,6 +64,20 @@ sub start_again
 	});
 }
 
+# One that does not end is looked at, and killed.
+sub stop
+{
+	my ($self, $mode) = @_;
+	my @processes;
+
+	local $ENV{PGCTLTIMEOUT} = PATIENCE;
+	return if $self->node->stop($mode, fail_ok => 1);
+	$self->differ("the server does not stop:\n" . Hang::describe($self->node));
+	@processes = Hang::children($self->node);
+	$self->node->kill9;
+	kill 'KILL', @processes;
+}
+
 # A clock that can be set, of the server alone, where libfaketime is there.
 sub find_clock
 {
@@ -102,8 +117,10 @@ sub ask
 {
 	my ($self, $sql) = @_;
 	# a psql that cannot connect does not read what it is sent, which is an error of ours
-	my ($status, $output) = eval { $self->node->psql('postgres', "SET client_min_messages = error; $sql", on_error_die => 0) };
+	my $timed_out;
+	my ($status, $output) = eval { $self->node->psql('postgres', "SET client_min_messages = error; $sql", on_error_die => 0, timeout => PATIENCE, timed_out => \$timed_out) };
 
+	$self->differ("no answer to: $sql\n" . Hang::describe($self->node)) if $timed_out;
 	return defined $status && $status == 0 ? $output : undef;
 }
 
@@ -120,7 +137,7 @@ sub insist
 		return $answer if defined $answer;
 		usleep(50_000);
 	}
-	$self->differ("no answer to: $sql");
+	$self->differ("no answer but errors to: $sql\n" . Hang::describe($self->node));
 	die "the server does not answer\n";
 }
 
@@ -168,13 +185,22 @@ sub reap
 		}
 		if (time > $until)
 		{
-			$self->differ('sessions hang: ' . ($self->ask('SELECT string_agg(pid || $$ $$ || wait_event || $$ $$ || query, chr(10)) FROM pg_stat_activity') // ''));
+			$self->differ("sessions hang:\n" . Hang::describe($self->node));
 			kill 'KILL', keys %{ $self->{children} };
+			$until += PATIENCE;
 		}
 		$self->end_prepared(0.5);
 		usleep(20_000);
 	}
-	$self->end_prepared(0);
+	# a server that comes back just now has those of before
+	while ($self->insist('SELECT count(*) FROM pg_catalog.pg_prepared_xacts') ne '0')
+	{
+		$self->end_prepared(0);
+		usleep(20_000);
+		next if time <= $until;
+		$self->differ("prepared transactions do not end:\n" . Hang::describe($self->node));
+		return;
+	}
 }
 
 sub note_end
@@ -363,10 +389,11 @@ sub differ
 sub progress
 {
 	my ($self) = @_;
-	my $until = time + PATIENCE;
 	my $goal = $self->orders->delivered;
+	my $until;
 
 	$self->reap;
+	$until = time + PATIENCE;
 	while (time < $until)
 	{
 		my $behind = $self->ask(<<"END") // '';
@@ -378,7 +405,7 @@ END
 		usleep(20_000);
 	}
 	$self->differ('no progress: ' . ($self->ask(q{SELECT string_agg(t::text, chr(10)) FROM (SELECT w::text FROM streamx.stat_workers w UNION ALL SELECT v::text FROM streamx.stat_views v
-		UNION ALL SELECT p::text FROM streamx.progress p) t}) // 'no server'));
+		UNION ALL SELECT p::text FROM streamx.progress p) t}) // 'no server') . "\n" . Hang::describe($self->node));
 	return 0;
 }
 

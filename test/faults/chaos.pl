@@ -37,8 +37,8 @@ for (my $round = $option{round} // 1;; $round++)
 }
 
 recover() unless $option{round} || @{ $world->{differences} };
+$world->stop('fast');
 is(scalar @{ $world->{differences} }, 0, 'no differences');
-$world->node->stop;
 $world->broker->stop;
 note(sprintf('%d faults, %d checks, %d differences (seed %d)', $world->{faults}, $world->{checks}, scalar @{ $world->{differences} }, $option{seed}));
 done_testing();
