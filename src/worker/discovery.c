@@ -5,9 +5,12 @@
  */
 #include "compat.h"
 
+#include "catalog/pg_type.h"
 #include "utils/builtins.h"
+#include "utils/inval.h"
 #include "utils/timestamp.h"
 
+#include "catalog/spi.h"
 #include "worker/consumer.h"
 
 /* Where a partition begins for this reader; false: see *error. */
@@ -103,7 +106,9 @@ sx_consumer_discover(SxConsumer *consumer, int timeout_ms, SxDiscovery *discover
 	{
 		SxPartition *partition = &discovery->partitions[discovery->count];
 
-		if (sx_reader_partition(consumer->reader, numbers[i]) != NULL)
+		/* a shadow gets them from its view, to begin where that began */
+		if (OidIsValid(consumer->shadow) ||
+			sx_reader_partition(consumer->reader, numbers[i]) != NULL)
 			continue;
 		partition->partition = numbers[i];
 		if (!find_start(consumer, numbers[i], is_first, timeout_ms, &partition->start_offset,
@@ -117,6 +122,28 @@ sx_consumer_discover(SxConsumer *consumer, int timeout_ms, SxDiscovery *discover
 	return discovery->count > 0 || is_news(consumer, discovery->cluster);
 }
 
+/* Rebuilds that are under way, of views of this reader, begin where these begin. */
+static void
+add_for_shadows(const SxConsumer *consumer)
+{
+	static const Oid types[] = {INT4OID};
+	Datum values[] = {Int32GetDatum(consumer->reader->id)};
+	SxSpi spi;
+
+	sx_spi_begin(&spi);
+	if (sx_spi_execute("INSERT INTO streamx.progress"
+					   " (reader, topic, \"partition\", start_offset, next_offset)"
+					   " SELECT s.reader, p.topic, p.\"partition\", p.start_offset, p.start_offset"
+					   " FROM streamx.progress p JOIN streamx.view_streams o USING (reader)"
+					   " JOIN streamx.views v ON v.shadow_of = o.view"
+					   " JOIN streamx.view_streams s ON s.view = v.view"
+					   " WHERE p.reader = $1 AND NOT EXISTS (SELECT FROM streamx.progress q"
+					   "  WHERE q.reader = s.reader AND q.\"partition\" = p.\"partition\")",
+					   lengthof(types), types, values, NULL, false) > 0)
+		CacheInvalidateRelcacheByRelid(consumer->stream->relid);
+	sx_spi_end(&spi);
+}
+
 void
 sx_consumer_add(SxConsumer *consumer, const SxDiscovery *discovery)
 {
@@ -126,6 +153,8 @@ sx_consumer_add(SxConsumer *consumer, const SxDiscovery *discovery)
 	if (is_news(consumer, discovery->cluster))
 		sx_reader_save_cluster(consumer->reader->id, discovery->cluster);
 	sx_progress_save(consumer->reader);
+	if (discovery->count > 0)
+		add_for_shadows(consumer);
 }
 
 void

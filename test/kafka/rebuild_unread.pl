@@ -1,0 +1,54 @@
+# A rebuild of a view that has not begun to read: what is to take its place begins where the view does
+
+use strict;
+use warnings;
+
+use StreamX;
+use Test::More;
+
+my $broker = StreamX::Broker->new(orders => 2);
+my $node = streamx_node('rebuild_unread', broker => $broker);
+my $rebuilding = 'SELECT count(*) FROM streamx.views WHERE shadow_of IS NOT NULL';
+
+sub send_orders
+{
+	my ($n) = @_;
+
+	$broker->produce('orders', $_, ('{"amount": 1}') x $n) for 0, 1;
+}
+
+# Given a stream at work, and a view that is paused before it could look at the topic
+$node->safe_psql('postgres', <<'END');
+CREATE FOREIGN TABLE orders (amount int) SERVER kafka OPTIONS (topic 'orders');
+CREATE VIEW total WITH (streamx.continuous) AS SELECT count(*) FROM orders;
+END
+send_orders(10);
+caught_up($node, 'orders');
+$node->safe_psql('postgres', <<'END');
+BEGIN;
+CREATE VIEW lately WITH (streamx.continuous, streamx.start = 'latest') AS SELECT count(*) FROM orders;
+SELECT streamx.pause('lately');
+SELECT streamx.rebuild('lately');
+COMMIT;
+END
+
+# When more comes before it goes on
+send_orders(10);
+eventually($node, 'SELECT count FROM total', '40', 'the stream goes on');
+$node->safe_psql('postgres', "SELECT streamx.resume('lately')");
+eventually($node, $rebuilding, '0', 'it is rebuilt');
+send_orders(10);
+caught_up($node, 'orders');
+shows($node, 'SELECT count FROM lately', '20', 'so it counts what came since');
+verified($node, 'lately');
+
+# Once it has begun, that is where a rebuild begins
+$node->safe_psql('postgres', q{SELECT streamx.rebuild('lately')});
+eventually($node, $rebuilding, '0', 'it is rebuilt once it reads, too');
+caught_up($node, 'orders');
+shows($node, 'SELECT count FROM lately', '20', 'with the same result');
+verified($node, 'lately');
+
+$node->stop;
+$broker->stop;
+done_testing();
