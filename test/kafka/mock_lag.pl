@@ -6,7 +6,7 @@ use warnings;
 use StreamX;
 use Test::More;
 
-my $broker = StreamX::Broker->new(orders => 2);
+my $broker = StreamX::Broker->new(-brokers => 2, orders => 2);
 my $node = streamx_node('mock_lag', broker => $broker);
 my $of_partitions = 'SELECT end_offset, lag FROM streamx.stat_partitions ORDER BY "partition"';
 my $of_all = 'SELECT s.lag, v.lag FROM streamx.stat_streams s, streamx.stat_views v';
@@ -16,21 +16,25 @@ CREATE FOREIGN TABLE orders (amount int) SERVER kafka OPTIONS (topic 'orders');
 SELECT streamx.pause('orders');
 CREATE VIEW counted WITH (streamx.continuous) AS SELECT count(*) AS n FROM orders;
 END
-$broker->produce('orders', $_, map { "{\"amount\": $_}" } 1 .. 10) for 0, 1;
+$broker->tell("leader orders $_ @{[$_ + 1]}") for 0, 1;
+$broker->produce('orders', 1, map { "{\"amount\": $_}" } 1 .. 10);
 shows($node, $of_all, '|', 'before the first look at the topic nothing is known');
 
 # A step moves the offsets, but no worker has seen the ends
 $node->safe_psql('postgres', "SELECT streamx.step('orders', 5)");
-shows($node, 'SELECT sum("offset") FROM streamx.stat_partitions', '5', 'a step takes some messages');
+shows($node, 'SELECT "offset" FROM streamx.stat_partitions ORDER BY "partition"', "0\n5", 'a step takes some messages');
+$broker->produce('orders', 0, map { "{\"amount\": $_}" } 1 .. 10);
 shows($node, $of_partitions, "|\n|", 'the ends are unknown, and so is the lag');
 shows($node, $of_all, '|', 'of the stream and of the view, too');
 
-# One partition's end is known, the other's is not: nobody leads it
-$broker->tell('leader orders 1 -1');
+# One partition's end is known, the other's is not: nobody leads it.  Of the mock of librdkafka 2.8 its leader is away, as
+# that mock ends when it is asked for a partition without one, which the client of the step may do after its end
+my ($gone, $back) = $broker->library =~ /^2\.0\./ ? ('leader orders 1 -1', 'leader orders 1 2') : ('down 2', 'up 2');
+$broker->tell($gone);
 $node->safe_psql('postgres', "SELECT streamx.resume('orders')");
 eventually($node, $of_partitions, "10|0\n|", 'the worker sees the end of the partition that it can read');
 shows($node, $of_all, '|', 'a sum with an unknown part is unknown');
-$broker->tell('leader orders 1 1');
+$broker->tell($back);
 eventually($node, $of_partitions, "10|0\n10|0", 'then of both');
 eventually($node, $of_all, '0|0', 'and there is no lag');
 verified($node, 'counted');
