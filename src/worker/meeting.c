@@ -9,9 +9,10 @@
  * Where several workers serve the older one, those that do not serve the younger one
  * are asked to stand still for a moment when it is near.
  *
- * They are one if nothing tells them apart any more: positions, greatest event
- * times, watermark, and the messages that they refused or skipped.  Where the younger one
- * began is kept with its views, for verify.
+ * They are one if they stand at the same positions, and refused and skipped the same messages.
+ * Of both, the greater event time of each partition counts.  A watermark never moves back, and the
+ * views of the older one are not to lose rows to a younger one that is ahead, so that
+ * waits until it is not.  Where the younger one began is kept with its views, for verify.
  */
 #include "compat.h"
 
@@ -164,16 +165,11 @@ sx_meeting_aim(List *tasks, SxTask *task)
 		sx_consumer_limit(consumer, older ? older->consumer->reader : NULL);
 }
 
-/* Whether nothing of what the two will do next can differ. */
+/* Whether the younger one's views can go on where the older one stands. */
 static bool
-have_met(const SxReader *left, const SxReader *right)
+have_met(const SxReader *younger, const SxReader *older)
 {
-	if (!sx_reader_is_beside(left, right) || left->watermark != right->watermark)
-		return false;
-	for (int i = 0; i < left->npartitions; i++)
-		if (left->partitions[i].event_time != right->partitions[i].event_time)
-			return false;
-	return true;
+	return sx_reader_is_beside(younger, older) && younger->watermark <= older->watermark;
 }
 
 /* ---- the transaction ---- */
@@ -231,12 +227,21 @@ move_views(const Pair *pair)
 				  " JOIN streamx.progress o ON o.reader = $2 AND o.\"partition\" = p.\"partition\""
 				  " WHERE s.reader = $1 AND o.start_offset <> p.start_offset"
 				  " ON CONFLICT DO NOTHING");
+	execute(pair, "UPDATE streamx.progress o SET event_time = p.event_time FROM streamx.progress p"
+				  " WHERE o.reader = $2 AND p.reader = $1 AND p.topic = o.topic"
+				  " AND p.\"partition\" = o.\"partition\""
+				  " AND (o.event_time IS NULL OR p.event_time > o.event_time)");
 	execute(pair, "DELETE FROM streamx_internal.dead_letter d USING streamx_internal.dead_letter e"
 				  " WHERE d.reader = $1 AND d.view IS NULL AND e.reader = $2 AND e.view IS NULL"
 				  " AND e.\"partition\" = d.\"partition\" AND e.\"offset\" = d.\"offset\"");
 	execute(pair, "UPDATE streamx_internal.dead_letter SET reader = $2 WHERE reader = $1");
 	execute(pair, "UPDATE streamx_internal.skip SET reader = $2 WHERE reader = $1");
 	execute(pair, "UPDATE streamx.view_streams SET reader = $2 WHERE reader = $1");
+	/* of two readers that joined each other before */
+	execute(pair, "DELETE FROM streamx_internal.view_start b USING streamx.view_streams s,"
+				  " streamx.progress o WHERE b.view = s.view AND s.reader = $2 AND o.reader = $2"
+				  " AND o.\"partition\" = b.\"partition\" AND o.start_offset = b.start_offset"
+				  " AND $1 > 0");
 	execute(pair, "DELETE FROM streamx.readers WHERE reader = $1 AND $2 > 0");
 }
 

@@ -6,7 +6,7 @@ use warnings;
 use StreamX;
 use Test::More;
 
-my $broker = StreamX::Broker->new(orders => 4, long => 1);
+my $broker = StreamX::Broker->new(orders => 4, long => 1, quiet => 2);
 my $node = streamx_node('meeting', broker => $broker, settings => [ 'streamx.max_restart_backoff = 300ms' ]);
 my $sent = 0;
 
@@ -110,6 +110,46 @@ $node->append_conf('postgresql.conf', 'streamx.batch_rows = 1000000');
 $node->reload;
 under_load(q{SELECT count(DISTINCT reader) FROM streamx.view_streams WHERE stream = 'long'::regclass}, '1', 'they join in the end');
 verified($node, $_) for qw(long_all long_new);
+
+# One that starts where the others stand joins them without a message, and what they know of a partition counts for it
+sub send_quiet { my ($partition, @at) = @_; $broker->produce('quiet', $partition, map { qq({"at": "2026-03-01T00:$_:00Z"}) } @at); caught_up($node, 'quiet'); }
+my $quiet_readers = q{SELECT count(DISTINCT reader) FROM streamx.view_streams WHERE stream = 'quiet'::regclass};
+my $by_minute = q{AS SELECT tumble(at, '1 minute') AS w, count(*) FROM quiet GROUP BY 1};
+my $watermark = q{to_char(%s AT TIME ZONE 'UTC', 'MI')};
+$node->safe_psql('postgres', "CREATE FOREIGN TABLE quiet (at timestamptz) SERVER kafka OPTIONS (topic 'quiet', event_time 'at');
+	CREATE VIEW quiet_old WITH (streamx.continuous) $by_minute");
+send_quiet(1, '05');
+send_quiet(0, '10');
+$node->safe_psql('postgres', "CREATE VIEW quiet_new WITH (streamx.continuous, streamx.start = 'latest') $by_minute");
+eventually($node, $quiet_readers, '1', 'it joins though nothing comes');
+send_quiet(0, '20');
+shows($node, sprintf("SELECT $watermark", q{streamx.watermark('quiet_new')}), '05', 'the partition from which it has no row holds its watermark');
+shows($node, 'SELECT count(*) FROM quiet_new', '1', 'it has what came since');
+
+# One that is ahead waits until it is not: the others lose no rows by it
+$node->safe_psql('postgres', "SELECT streamx.pause('quiet_old'); DROP VIEW quiet_new;
+	CREATE VIEW quiet_ahead WITH (streamx.continuous, streamx.start = 'latest') $by_minute");
+eventually($node, q{SELECT count(*) FROM streamx.progress JOIN streamx.view_streams USING (reader) WHERE view = 'quiet_ahead'::regclass}, '2', 'a view has its positions');
+$broker->produce('quiet', 0, '{"at": "2026-03-01T00:40:00Z"}');
+eventually($node, sprintf("SELECT $watermark", q{streamx.watermark('quiet_ahead')}), '40', 'and a watermark of its own');
+$node->safe_psql('postgres', q{SELECT streamx.resume('quiet_old')});
+caught_up($node, 'quiet');
+send_quiet(1, '30');
+shows($node, q{SELECT view::text FROM streamx.late_rows WHERE stream = 'quiet'::regclass}, 'quiet_ahead', 'what is late for it is not for the other');
+send_quiet(1, '50');
+eventually($node, $quiet_readers, '1', 'it joins when the other is as far');
+verified($node, $_) for qw(quiet_old quiet_ahead);
+
+# The older one may be who knows less
+$node->safe_psql('postgres', "DROP VIEW quiet_old, quiet_ahead; CREATE VIEW quiet_late WITH (streamx.continuous, streamx.start = 'latest') $by_minute");
+eventually($node, q{SELECT count(*) FROM streamx.progress JOIN streamx.view_streams USING (reader) WHERE view = 'quiet_late'::regclass}, '2', 'a view has its positions');
+send_quiet(0, '55');
+$node->safe_psql('postgres', "CREATE VIEW quiet_all WITH (streamx.continuous) $by_minute");
+eventually($node, $quiet_readers, '1', 'one that knows more joins it');
+shows($node, sprintf("SELECT string_agg($watermark, ' ' ORDER BY \"partition\") FROM streamx.progress JOIN streamx.view_streams USING (reader) WHERE view = 'quiet_late'::regclass", 'event_time'),
+	'55 50', 'the greater event time of each partition counts');
+verified($node, $_) for qw(quiet_late quiet_all);
+$node->safe_psql('postgres', 'DROP FOREIGN TABLE quiet CASCADE');
 
 # Crashes between here and there lose nothing
 for my $round (1 .. 3)
