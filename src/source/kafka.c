@@ -189,6 +189,8 @@ lose(SxSource *source, int at)
 	Position *position = &source->positions[at];
 	int64 due = Max(position->retry_ms, 1);
 
+	if (source->partitions[at].is_stopped)
+		return;
 	position->is_lost = true;
 	source->repair_ms = source->repair_ms == 0 ? due : Min(source->repair_ms, due);
 }
@@ -203,6 +205,8 @@ restart(SxSource *source, int at)
 {
 	Position *position = &source->positions[at];
 
+	if (source->partitions[at].is_stopped)
+		return;
 	(void) rd_kafka_consume_stop(source->handle.topic, source->partitions[at].partition);
 	position->is_lost = !start(source, at);
 	position->is_out_of_range = false;
@@ -273,7 +277,24 @@ sx_source_seek(SxSource *source, int32 partition, int64 offset)
 	moved->has_gap = false;
 	moved->is_other_log = false;
 	moved->gap_low = -1;
+	moved->is_stopped = false;
 	restart(source, at);
+}
+
+void
+sx_source_stop(SxSource *source, int32 partition, int64 offset)
+{
+	int at = sx_kafka_place(source, partition);
+	SxSourcePartition *stopped;
+
+	if (at < 0)
+		elog(ERROR, "partition %d is not being read", partition);
+	(void) rd_kafka_consume_stop(source->handle.topic, partition);
+	stopped = &source->partitions[at];
+	stopped->next_offset = offset;
+	stopped->at_end = false;
+	stopped->is_stopped = true;
+	source->positions[at].is_lost = false;
 }
 
 const SxSourcePartition *
@@ -291,7 +312,8 @@ take_end(SxSource *source, int at, int64 offset)
 	SxSourcePartition *partition = &source->partitions[at];
 
 	source->handle.is_connected = true;
-	if (partition->has_gap || source->positions[at].is_lost || offset < partition->next_offset)
+	if (partition->has_gap || partition->is_stopped || source->positions[at].is_lost ||
+		offset < partition->next_offset)
 		return;
 	source->has_news |= offset > partition->next_offset || !partition->at_end;
 	partition->next_offset = offset;
@@ -550,9 +572,11 @@ hand_out(SxSource *source, int at, rd_kafka_message_t **slot, SxMessage *message
 	SxSourcePartition *partition = &source->partitions[at];
 	Position *position = &source->positions[at];
 
-	if (unlikely(offset < partition->next_offset || position->is_lost || partition->has_gap))
+	if (unlikely(offset < partition->next_offset || position->is_lost || partition->has_gap ||
+				 partition->is_stopped))
 	{
-		if (position->is_checking && !position->is_lost && !partition->has_gap)
+		if (position->is_checking && !position->is_lost && !partition->has_gap &&
+			!partition->is_stopped)
 			look_again(source, at, slot);
 		return false;
 	}

@@ -40,6 +40,7 @@ typedef struct SxSourcePartition
 								 * nothing more comes until sx_source_seek */
 	bool is_other_log; /* with has_gap: a record is not the one that was read there */
 	int64 gap_low;	   /* with has_gap: the earliest offset there is now */
+	bool is_stopped;   /* by sx_source_stop */
 } SxSourcePartition;
 
 /* The last message that was read from a partition, by which its log is known again. */
@@ -108,8 +109,14 @@ extern int64 sx_source_fingerprint(const SxMessage *message);
 /* The cluster's own name, palloc'd, once a broker has answered; NULL: not known. */
 extern char *sx_source_cluster(SxSource *source);
 
-/* Go on reading an assigned partition at another offset; clears has_gap and at_end. */
+/* Go on reading an assigned partition at another offset; clears has_gap, is_stopped and at_end. */
 extern void sx_source_seek(SxSource *source, int32 partition, int64 offset);
+
+/*
+ * Read a partition no further, and take back what was handed out from offset on: the position
+ * is there, and nothing more comes until sx_source_seek.
+ */
+extern void sx_source_stop(SxSource *source, int32 partition, int64 offset);
 
 /*
  * Take up to max messages that have arrived; waits up to timeout_ms for the

@@ -24,6 +24,7 @@
 #include "query/home.h"
 #include "query/view.h"
 #include "worker/admin.h"
+#include "worker/held.h"
 #include "worker/launcher.h"
 #include "worker/worker.h"
 
@@ -175,7 +176,7 @@ find_partitions(SxConsumer *consumer)
 							   found.error)));
 	if (found.refusal)
 		ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION), errmsg_internal("%s", found.refusal)));
-	if (!is_news)
+	if (!is_news || sx_consumer_is_bounded(consumer))
 		return;
 	sx_consumer_add(consumer, &found);
 	sx_consumer_read(consumer, &found);
@@ -211,8 +212,11 @@ step_reader(int32 reader, int max_rows)
 		sx_consumer_close(consumer);
 		return 0;
 	}
+	if (!sx_consumer_is_bounded(consumer))
+		sx_consumer_limit(consumer, NULL);
 	find_partitions(consumer);
-	while (consumer->nmessages < max_rows && !sx_consumer_is_at_end(consumer))
+	while (consumer->nmessages < max_rows && !sx_consumer_is_at_end(consumer) &&
+		   !sx_held_is_enough(consumer))
 	{
 		CHECK_FOR_INTERRUPTS();
 		check_gap(consumer);

@@ -320,6 +320,8 @@ sx_consumer_open(int32 id, SxPart part, int64 queue_bytes, MemoryContext parent)
 	}
 	consumer->messages_size = MIN_MESSAGES;
 	consumer->messages = MemoryContextAlloc(context, sizeof(SxMessage) * MIN_MESSAGES);
+	/* messages may come before anybody else says where it is to stop */
+	sx_consumer_limit(consumer, consumer->followed);
 	connect_source(consumer);
 	sx_consumer_start(consumer);
 	return consumer;
@@ -333,13 +335,32 @@ sx_consumer_close(SxConsumer *consumer)
 	MemoryContextDelete(consumer->context);
 }
 
+/* Whether what was taken already may be what is to be skipped, or lie beyond where a shadow may go now. */
+static bool
+has_taken_too_much(const SxConsumer *consumer)
+{
+	return (consumer->nskips > 0 || OidIsValid(consumer->shadow)) &&
+		   consumer->nmessages + consumer->nheld > 0;
+}
+
+/* Whether it reads some partition no further, which may no longer be right. */
+static bool
+has_stopped(const SxConsumer *consumer)
+{
+	int count;
+	const SxSourcePartition *partitions = sx_source_partitions(consumer->source, &count);
+
+	for (int i = 0; i < count; i++)
+		if (partitions[i].is_stopped)
+			return true;
+	return false;
+}
+
 bool
 sx_consumer_refresh(SxConsumer *consumer)
 {
-	if (!load(consumer, consumer->reader->id) ||
-		/* what was taken already may be what is to be skipped */
-		(consumer->nskips > 0 && consumer->nmessages + consumer->nheld > 0) ||
-		consumer->connection_changes != connection_changes ||
+	if (!load(consumer, consumer->reader->id) || has_taken_too_much(consumer) ||
+		has_stopped(consumer) || consumer->connection_changes != connection_changes ||
 		consumer->owner != sx_stream_owner(consumer->stream->relid))
 		return false;
 	sx_consumer_start(consumer);

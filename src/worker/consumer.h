@@ -150,6 +150,9 @@ sx_consumer_collect(SxConsumer *consumer, int max_rows, size_t max_bytes, int ti
  */
 extern void sx_consumer_limit(SxConsumer *consumer, const SxReader *other);
 
+/* Whether it must never pass its limits: it is that of a shadow whose view is paused. */
+extern bool sx_consumer_is_bounded(const SxConsumer *consumer);
+
 /* Keep positions as those of the last commit. */
 extern void sx_consumer_remember(SxConsumer *consumer);
 

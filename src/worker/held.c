@@ -2,6 +2,9 @@
  * held.c
  *	  Messages that a consumer has taken too early: beyond the limits that
  *	  another reader's positions are.  They wait until the limits have moved.
+ *
+ * The limits of a shadow whose view is paused stay where they are.  Were it to pass them, the
+ * two would never meet: so what lies beyond is given back, and its partition stopped.
  */
 #include "compat.h"
 
@@ -18,6 +21,12 @@ is_full(const SxConsumer *consumer)
 	return consumer->nheld >= MOST_HELD || consumer->held_bytes >= (size_t) consumer->queue_bytes;
 }
 
+bool
+sx_consumer_is_bounded(const SxConsumer *consumer)
+{
+	return consumer->followed && consumer->followed->paused;
+}
+
 void
 sx_consumer_limit(SxConsumer *consumer, const SxReader *other)
 {
@@ -27,7 +36,7 @@ sx_consumer_limit(SxConsumer *consumer, const SxReader *other)
 		pfree(consumer->limits);
 	consumer->limits = NULL;
 	consumer->nlimits = 0;
-	if (other == NULL || is_full(consumer))
+	if (other == NULL || (is_full(consumer) && !sx_consumer_is_bounded(consumer)))
 		return;
 	consumer->limits =
 		MemoryContextAlloc(consumer->context, sizeof(int64) * Max(reader->npartitions, 1));
@@ -108,6 +117,76 @@ sx_held_take(SxConsumer *consumer, int max_rows)
 	sort_out(consumer, consumer->held, count, max_rows);
 }
 
+/*
+ * By partition as in reader, palloc'd: one after its last message in the batch; 0: it has none.  That
+ * may be beyond the limit, which was not the same, or was none, when the message was taken.
+ */
+static int64 *
+ends_of_batch(const SxConsumer *consumer)
+{
+	int64 *ends = palloc0(sizeof(int64) * Max(consumer->reader->npartitions, 1));
+
+	for (int i = 0; i < consumer->nmessages; i++)
+	{
+		int place = place_of(consumer, consumer->messages[i].partition);
+
+		if (place >= 0)
+			ends[place] = consumer->messages[i].offset + 1;
+	}
+	return ends;
+}
+
+/* Where the reader stands in a partition in which this is the first message that waits. */
+static int64
+stand_before(const SxConsumer *consumer, const SxMessage *message, const int64 *ends)
+{
+	int place = place_of(consumer, message->partition);
+	int64 least = place < consumer->ncommitted ? consumer->committed[place].next_offset : 0;
+
+	/* there is none between the last message taken and this one: the limit may be */
+	least = Max(least, ends[place]);
+	return Min(message->offset, Max(limit_of(consumer, place), least));
+}
+
+/*
+ * Of what waits, give back what lies beyond the limits, and stop its partitions: the first message
+ * that waits in one tells for all behind it.
+ */
+static void
+give_back(SxConsumer *consumer)
+{
+	int64 *ends = ends_of_batch(consumer);
+	bool *is_known = palloc0(sizeof(bool) * (consumer->reader->npartitions + 1));
+	bool *is_stopped = palloc0(sizeof(bool) * (consumer->reader->npartitions + 1));
+	int kept = 0;
+
+	consumer->held_bytes = 0;
+	for (int i = 0; i < consumer->nheld; i++)
+	{
+		SxMessage *message = &consumer->held[i];
+		int place = place_of(consumer, message->partition);
+
+		if (!is_known[place + 1] && message->offset >= limit_of(consumer, place))
+		{
+			is_stopped[place + 1] = true;
+			sx_source_stop(consumer->source, message->partition,
+						   stand_before(consumer, message, ends));
+		}
+		is_known[place + 1] = true;
+		if (is_stopped[place + 1])
+		{
+			sx_source_release(consumer->source, message, 1);
+			continue;
+		}
+		consumer->held_bytes += message->payload_length + message->key_length;
+		consumer->held[kept++] = *message;
+	}
+	consumer->nheld = kept;
+	pfree(is_stopped);
+	pfree(is_known);
+	pfree(ends);
+}
+
 void
 sx_held_back(SxConsumer *consumer, int from, int max_rows)
 {
@@ -115,6 +194,8 @@ sx_held_back(SxConsumer *consumer, int from, int max_rows)
 
 	consumer->nmessages = from;
 	sort_out(consumer, &consumer->messages[from], count, max_rows);
+	if (consumer->nheld > 0 && sx_consumer_is_bounded(consumer))
+		give_back(consumer);
 }
 
 void
@@ -154,25 +235,6 @@ is_at_limits(const SxConsumer *consumer)
 	return true;
 }
 
-/*
- * By partition as in reader, palloc'd: one after its last message in the batch; 0: it has none.  That
- * may be beyond the limit, which was not the same, or was none, when the message was taken.
- */
-static int64 *
-ends_of_batch(const SxConsumer *consumer)
-{
-	int64 *ends = palloc0(sizeof(int64) * Max(consumer->reader->npartitions, 1));
-
-	for (int i = 0; i < consumer->nmessages; i++)
-	{
-		int place = place_of(consumer, consumer->messages[i].partition);
-
-		if (place >= 0)
-			ends[place] = consumer->messages[i].offset + 1;
-	}
-	return ends;
-}
-
 void
 sx_held_stop(SxConsumer *consumer)
 {
@@ -185,17 +247,11 @@ sx_held_stop(SxConsumer *consumer)
 	{
 		const SxMessage *message = &consumer->held[i];
 		int place = place_of(consumer, message->partition);
-		SxPartition *partition;
-		int64 least;
 
 		if (place < 0)
 			continue;
-		partition = &consumer->reader->partitions[place];
-		/* there is none between the last message taken and this one: the limit may be */
-		least = place < consumer->ncommitted ? consumer->committed[place].next_offset : 0;
-		least = Max(least, ends[place]);
-		partition->next_offset = Min(message->offset, Max(limit_of(consumer, place), least));
-		partition->at_end = false;
+		consumer->reader->partitions[place].next_offset = stand_before(consumer, message, ends);
+		consumer->reader->partitions[place].at_end = false;
 	}
 	pfree(ends);
 }
