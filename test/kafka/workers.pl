@@ -67,10 +67,10 @@ CREATE VIEW joined WITH (streamx.continuous) AS
 END
 send_orders('orders', 5, 3000);
 everything_counts('three workers');
-shows($node, 'SELECT number, pid IS NOT NULL, state, rows > 0, batches > 1 FROM streamx.stat_workers ORDER BY number',
+eventually($node, 'SELECT number, pid IS NOT NULL, state, rows > 0, batches > 1 FROM streamx.stat_workers ORDER BY number',
 	join("\n", map { "$_|t|caught up|t|t" } 1 .. 3), 'each of them has work');
 shows($node, q{SELECT sum(rows) FROM streamx.stat_workers}, $sent, 'each message is read by one of them');
-shows($node, 'SELECT state FROM streamx.stat_streams', 'caught up', 'the stream is one');
+eventually($node, 'SELECT state FROM streamx.stat_streams', 'caught up', 'the stream is one');
 # by the watermark of what is there: five of these are 50 minutes behind it
 send_orders('orders', 5, 1000);
 everything_counts('some more');
