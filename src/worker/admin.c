@@ -176,7 +176,7 @@ find_partitions(SxConsumer *consumer)
 							   found.error)));
 	if (found.refusal)
 		ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION), errmsg_internal("%s", found.refusal)));
-	if (!is_news || sx_consumer_is_bounded(consumer))
+	if (!is_news)
 		return;
 	sx_consumer_add(consumer, &found);
 	sx_consumer_read(consumer, &found);

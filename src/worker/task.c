@@ -391,12 +391,8 @@ discover(SxTask *task)
 		task->failures = 0;
 		task->state = SX_WORKER_CATCHING_UP;
 	}
-	/*
-	 * Of several workers the first one adds partitions, and wakes the others.  A shadow adds none that
-	 * its view, which is paused, does not have: they would never stand at the same offsets.
-	 */
-	return !is_news || task->part.number > 0 || sx_consumer_is_bounded(consumer) ||
-		   take_found(task, &found);
+	/* of several workers the first one adds partitions, and wakes the others */
+	return !is_news || task->part.number > 0 || take_found(task, &found);
 }
 
 /* ---- gaps ---- */
