@@ -1,0 +1,140 @@
+# Faults 8, 9 and 10 of docs/reliability.md, by a proxy before the broker: answers that are slow, connections over
+# which nothing comes back, and harm to what comes
+
+use strict;
+use warnings;
+
+use IPC::Run;
+use Proxy;
+use StreamX;
+use Test::More;
+use Time::HiRes qw(time);
+
+my $broker = StreamX::Broker->new(orders => 2);
+my $proxy = Proxy->new($broker->address);
+my $address = $proxy->address;
+my $node = streamx_node('connections', settings => [ q{streamx.discovery_interval = '100ms'} ]);
+my $sent = 0;
+
+sub send_orders
+{
+	my ($n) = @_;
+
+	for my $partition (0, 1)
+	{
+		$broker->produce('orders', $partition, map { qq({"n": $_}) } grep { $_ % 2 == $partition } $sent + 1 .. $sent + $n);
+	}
+	$sent += $n;
+}
+
+sub each_counts_once
+{
+	my ($title) = @_;
+
+	caught_up($node, 'orders');
+	shows($node, 'SELECT n, numbers, sum FROM total', join('|', $sent, $sent, $sent * ($sent + 1) / 2), "$title: each message counts once");
+	verified($node, $_) for qw(total parities);
+}
+
+$node->safe_psql('postgres', <<"END");
+CREATE SERVER kafka FOREIGN DATA WRAPPER streamx OPTIONS (bootstrap_servers '$address', socket_timeout_ms '2000', reconnect_backoff_max_ms '200');
+CREATE FOREIGN TABLE orders (n int) SERVER kafka OPTIONS (topic 'orders');
+CREATE VIEW total WITH (streamx.continuous) AS SELECT count(*) AS n, count(DISTINCT n) AS numbers, sum(n) FROM orders;
+CREATE VIEW parities WITH (streamx.continuous) AS SELECT n % 2 AS parity, count(*), sum(n) FROM orders GROUP BY 1;
+END
+send_orders(100);
+each_counts_once('through a proxy');
+
+# Fault 44: of whom brokers see requests
+my $name = $node->safe_psql('postgres', q{SELECT format('streamx-%s-%s-%s', d.oid, stream::oid, reader) FROM streamx.readers, pg_database d WHERE datname = current_database()});
+cmp_ok($proxy->count("client $name"), '>', 0, 'fault 44: to brokers a reader has a name of its own');
+
+# Fault 8: whoever waits for an answer in a transaction is in it for as long as the answer takes
+$node->safe_psql('postgres', <<'END');
+CREATE TABLE stop (at timestamptz);
+CREATE TABLE watched (samples bigint);
+CREATE TABLE held (pid int, since timestamptz, seen_first timestamptz, seen_last timestamptz, PRIMARY KEY (pid, since));
+CREATE PROCEDURE watch() LANGUAGE plpgsql AS $$
+DECLARE
+	samples bigint := 0;
+BEGIN
+	WHILE NOT EXISTS (SELECT FROM stop) LOOP
+		INSERT INTO held SELECT pid, coalesce(xact_start, 'epoch'), clock_timestamp(), clock_timestamp() FROM pg_stat_activity
+			WHERE backend_type = 'streamx worker' AND (xact_start IS NOT NULL OR backend_xmin IS NOT NULL OR backend_xid IS NOT NULL)
+			ON CONFLICT (pid, since) DO UPDATE SET seen_last = clock_timestamp();
+		COMMIT; -- a transaction sees one moment's activity
+		PERFORM pg_sleep(0.002);
+		samples := samples + 1;
+	END LOOP;
+	INSERT INTO watched VALUES (samples);
+END $$;
+END
+{
+	my ($out, $err) = ('', '');
+	my %before = map { $_ => $proxy->count($_) } qw(Fetch Metadata);
+	my $batches = $node->safe_psql('postgres', 'SELECT batches FROM streamx.stat_workers');
+	my $watch;
+
+	$proxy->tell('slow 300');
+	$watch = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', 'CALL watch()' ], '>', \$out, '2>', \$err);
+	for (1 .. 8)
+	{
+		send_orders(10);
+		eventually($node, 'SELECT n FROM total', $sent, 'fault 8: messages come through, slowly');
+	}
+	cmp_ok($node->safe_psql('postgres', 'SELECT batches FROM streamx.stat_workers'), '>=', $batches + 8, 'fault 8: in batches');
+	cmp_ok($proxy->count($_), '>=', $before{$_} + 4, "fault 8: meanwhile the broker was asked: $_") for sort keys %before;
+	$node->safe_psql('postgres', 'INSERT INTO stop VALUES (now())');
+	$watch->finish;
+	is($err, '', 'fault 8: the worker was watched');
+	shows($node, 'SELECT samples > 100 FROM watched', 't', 'fault 8: often');
+	# a batch can take that long on a busy machine, but not one after the other
+	shows($node, q{SELECT count(*) < 3 FROM held WHERE seen_last - seen_first > '250 ms'}, 't', 'fault 8: no transaction and no snapshot waits for an answer');
+	$proxy->tell('slow 0');
+	each_counts_once('fault 8');
+}
+
+# Fault 9: nothing comes back, not even an error
+{
+	my $given_up = $proxy->count('given up');
+	my $began = time;
+	my ($pid) = worker_pids($node);
+	my ($rc, $out, $err);
+
+	$proxy->tell('hole');
+	send_orders(100);
+	ok($proxy->wait_until('given up', $given_up + 1), 'fault 9: a connection over which nothing comes back is given up');
+	cmp_ok(time - $began, '<', 30, 'fault 9: after socket_timeout_ms, not after a minute');
+	eventually($node, 'SELECT state FROM streamx.stat_workers', 'disconnected', 'fault 9: the worker says so');
+	shows($node, 'SELECT n FROM total', $sent - 100, 'fault 9: its views can be read');
+	($rc, $out, $err) = $node->psql('postgres', q{SET statement_timeout = '1 s'; SELECT count(*) FROM orders});
+	like($err, qr/canceling statement due to statement timeout/, 'fault 9: a query of the topic can be cancelled');
+	$began = time;
+	shows($node, "SELECT pg_terminate_backend($pid, 10000)", 't', 'fault 9: a worker can be ended');
+	note(sprintf('in %.1f s', time - $began));
+	eventually($node, "SELECT state FROM streamx.stat_workers WHERE pid <> $pid", 'disconnected', 'fault 9: the next one does not get far');
+	$began = time;
+	$node->stop('fast');
+	cmp_ok(time - $began, '<', 10, 'fault 9: a fast shutdown does not wait for it');
+	note(sprintf('in %.1f s', time - $began));
+	$node->start;
+	eventually($node, 'SELECT state FROM streamx.stat_workers', 'disconnected', 'fault 9: a server starts all the same');
+	$proxy->tell('flow');
+	each_counts_once('fault 9: when answers come again');
+}
+
+# Fault 10: each harm is done four times, to messages that no view has yet
+for my $harm ('cut', 'flip', 'noise')
+{
+	my $done = $proxy->count('harm');
+
+	$proxy->tell(qq($harm 4 "n": \\d));
+	send_orders(100);
+	ok($proxy->wait_until('harm', $done + 4), "fault 10: $harm");
+	each_counts_once("fault 10: $harm");
+}
+
+$node->stop;
+$proxy->stop;
+$broker->stop;
+done_testing();
