@@ -22,6 +22,7 @@
 #include "batch/batch.h"
 #include "batch/batch_check.h"
 #include "batch/metadata.h"
+#include "catalog/process_memory.h"
 #include "catalog/spi.h"
 
 #define SMALLEST_SIZE 64 /* rows */
@@ -281,6 +282,7 @@ decode_payloads(SxBatch *batch)
 		SxDecodeErrors errors;
 		int i;
 
+		sx_process_memory_check();
 		for (i = 0; i < count; i++)
 		{
 			payloads[i].data = batch->messages[start + i].payload;

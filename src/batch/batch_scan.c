@@ -8,6 +8,9 @@
 #include "compat.h"
 
 #include "batch/scan_kind.h"
+#include "catalog/process_memory.h"
+
+#define ROWS_BETWEEN_CHECKS 1024 /* of the process's memory */
 
 typedef struct BatchScan
 {
@@ -56,6 +59,9 @@ batch_scan_next(SxScan *scan)
 	if (state->position >= state->nrows)
 		return ExecClearTuple(scan->slot);
 
+	/* what views make of the rows may need much of it */
+	if (unlikely(state->position % ROWS_BETWEEN_CHECKS == 0))
+		sx_process_memory_check();
 	row = state->rows ? state->rows[state->position] : state->position;
 	Assert(row >= 0 && row < scan->input->batch->nrows);
 

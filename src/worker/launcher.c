@@ -303,7 +303,8 @@ note_end(int i, TimestampTz now)
 		pause_ms = Min((int64) RESTART_MS << Min(slot->failures - 1, 20),
 					   (int64) sx_max_restart_backoff_ms);
 	slot->state = slot->failures > 0 ? SX_WORKER_BACKING_OFF : SX_WORKER_WAITING;
-	slot->start_after = TimestampTzPlusMilliseconds(now, pause_ms);
+	slot->start_after = TimestampTzPlusMilliseconds(now, slot->is_renewed ? 0 : pause_ms);
+	slot->is_renewed = false;
 	slot->restarts++;
 }
 

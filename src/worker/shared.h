@@ -70,6 +70,8 @@ typedef struct SxWorkerSlot
 	SxActivityError error;
 	volatile bool is_stuck;	 /* the process ended because its work did not: see time_limit.c */
 	volatile Oid stuck_view; /* whose work that was, or InvalidOid */
+	bool is_renewed;		 /* the process ended to be begun anew at once */
+	int row_limit;			 /* of batches that the next one begins with; 0: none */
 } SxWorkerSlot;
 
 /* A database whose workers must not run for now, because holder is busy with it. */

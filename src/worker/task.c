@@ -26,6 +26,7 @@
 
 #include "catalog/activity.h"
 #include "catalog/debug_point.h"
+#include "catalog/process_memory.h"
 #include "catalog/setting.h"
 #include "query/attach.h"
 #include "query/retention.h"
@@ -34,6 +35,7 @@
 #include "worker/held.h"
 #include "worker/launcher.h"
 #include "worker/part.h"
+#include "worker/renew.h"
 #include "worker/silence.h"
 #include "worker/worker.h"
 
@@ -536,10 +538,13 @@ commit_batch(SxTask *task)
 	sx_worker_slot->batch_began_us = began_us;
 	sx_worker_slot->is_in_batch = true;
 	sx_time_limit_start();
+	/* a message alone is taken whatever it says */
+	sx_process_memory_limit_zones(task->consumer->nmessages > 1 ? SX_MOST_ZONES : 0);
 	if (sx_worker_has_siblings() && care_of(task) == SX_CARE_NONE && task->consumer->nmessages > 0)
 		error = sx_task_transaction(task, prepare_batch, &run);
 	if (error == NULL)
 		error = sx_task_transaction(task, run_batch, &run);
+	sx_process_memory_limit_zones(0);
 	sx_time_limit_stop();
 	if (error != NULL || !run.is_done)
 	{

@@ -43,6 +43,7 @@
 #include "worker/launcher.h"
 #include "worker/meeting.h"
 #include "worker/part.h"
+#include "worker/renew.h"
 #include "worker/shared.h"
 #include "worker/silence.h"
 #include "worker/task.h"
@@ -272,6 +273,7 @@ align_tasks(List *readers, SxPart part)
 		task->reader = lfirst_int(lc);
 		task->part = task->reader == oldest ? part : SX_PART_ALL;
 		task->state = SX_WORKER_STARTING;
+		task->row_limit = sx_worker_slot->row_limit;
 		if (sx_worker_slot->is_stuck)
 			sx_task_lose_patience(task);
 		tasks = lappend(tasks, task);
@@ -361,6 +363,7 @@ look_at_catalog(void)
 		align_tasks(readers, part);
 		sx_worker_slot->is_stuck = false;
 		sx_worker_slot->stuck_view = InvalidOid;
+		sx_worker_slot->row_limit = 0;
 		seen_generation = generation;
 		look_at_us = PG_INT64_MAX;
 		has_failed = false;
@@ -500,6 +503,7 @@ handle_interrupts(void)
 		ProcessCatchupInterrupt();
 	if (is_unwanted())
 		proc_exit(0);
+	sx_renew_if_grown(tasks);
 }
 
 /* Give a task its turn; returns when the next one is due. */
