@@ -35,6 +35,7 @@
 #define MAX_PARTITION_NUMBER 1000000
 #define MAX_CHUNK 1024		/* messages taken from the queue at once */
 #define RETRY_MS 1000		/* between attempts to go on at a lost position */
+#define PATIENCE 3			/* tries to read a record, before it is told */
 #define SILENCE_MS 1000		/* at an end; then the last message is looked at again */
 #define GAP_TIMEOUT_MS 1500 /* twice fetch.wait.max.ms, and some */
 
@@ -343,6 +344,45 @@ keeps_position(rd_kafka_resp_err_t err)
 	}
 }
 
+/* Errors of what is in the log: it can be fetched, and not be read. */
+static bool
+is_of_record(rd_kafka_resp_err_t err)
+{
+	return err == RD_KAFKA_RESP_ERR__BAD_MSG || err == RD_KAFKA_RESP_ERR__BAD_COMPRESSION ||
+		   err == RD_KAFKA_RESP_ERR__NOT_IMPLEMENTED || err == RD_KAFKA_RESP_ERR_INVALID_MSG;
+}
+
+/* Count how often in a row; of one try the first of such errors. */
+static void
+note_spoilt(SxSource *source, int at, const char *reason)
+{
+	Position *position = &source->positions[at];
+	int64 offset = source->partitions[at].next_offset;
+
+	if (position->is_lost)
+		return;
+	position->spoilt = position->spoilt_at == offset ? position->spoilt + 1 : 1;
+	position->spoilt_at = offset;
+	strlcpy(source->spoilt_reason, reason, sizeof(source->spoilt_reason));
+}
+
+char *
+sx_source_unreadable(SxSource *source, int32 *partition, int64 *offset)
+{
+	for (int i = 0; i < source->npartitions; i++)
+	{
+		Position *position = &source->positions[i];
+
+		if (position->spoilt < PATIENCE || position->spoilt_at != source->partitions[i].next_offset)
+			continue;
+		position->spoilt = PATIENCE - 1;
+		*partition = source->partitions[i].partition;
+		*offset = position->spoilt_at;
+		return pstrdup(source->spoilt_reason);
+	}
+	return NULL;
+}
+
 /* An entry of the queue that is no message. */
 static void
 take_event(SxSource *source, const rd_kafka_message_t *event)
@@ -366,8 +406,11 @@ take_event(SxSource *source, const rd_kafka_message_t *event)
 		return;
 	}
 	sx_handle_note(&source->handle, event->err, rd_kafka_message_errstr(event));
-	if (at >= 0 && !source->partitions[at].has_gap && !keeps_position(event->err))
-		lose(source, at);
+	if (at < 0 || source->partitions[at].has_gap || keeps_position(event->err))
+		return;
+	if (is_of_record(event->err))
+		note_spoilt(source, at, source->handle.reason);
+	lose(source, at);
 }
 
 /*

@@ -25,6 +25,8 @@ typedef struct Position
 	int64 handed;		  /* offset of the last message handed out; -1: none */
 	int64 end_ms;		  /* when the end was seen (monotonic); 0: not to be asked about */
 	int64 retry_ms;		  /* not before then (monotonic) */
+	int spoilt;			  /* times in a row that what comes next could not be read ... */
+	int64 spoilt_at;	  /* ... at this offset */
 } Position;
 
 struct SxSource
@@ -42,6 +44,8 @@ struct SxSource
 	Position *positions;		   /* beside them */
 	int32 *index;				   /* partition number -> place in those, or -1 */
 	int nindex;
+
+	char spoilt_reason[SX_REASON_SIZE]; /* what was said the last time */
 
 	bool has_news;		   /* an end or a gap was seen since poll last returned */
 	int64 repair_ms;	   /* next look at lost positions; 0: none is lost */

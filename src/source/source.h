@@ -148,6 +148,12 @@ extern const SxSourcePartition *sx_source_partitions(SxSource *source, int *coun
 /* The last connection error since the last call, or NULL (palloc'd); *is_fatal: will not heal by itself. */
 extern char *sx_source_error(SxSource *source, bool *is_fatal);
 
+/*
+ * Whether a record at a position cannot be read, as has been tried several times: palloc'd, why
+ * not.  Told once for each further try.  NULL: there is none.
+ */
+extern char *sx_source_unreadable(SxSource *source, int32 *partition, int64 *offset);
+
 /* Whether at least one broker connection is up, as far as is known. */
 extern bool sx_source_is_connected(SxSource *source);
 

@@ -409,6 +409,31 @@ skip_gap(SxTask *task, void *argument)
 	PopActiveSnapshot();
 }
 
+/* A record that cannot be read, whoever asks for it: false when the task must wait, and try again. */
+static bool
+pass_unreadable(SxTask *task)
+{
+	SxConsumer *consumer = task->consumer;
+	ErrorData error = {.sqlerrcode = ERRCODE_DATA_CORRUPTED};
+	int32 partition;
+	int64 offset;
+	char *reason;
+
+	/* what was taken before it goes first */
+	if (consumer->nmessages > 0)
+		return true;
+	reason = sx_source_unreadable(consumer->source, &partition, &offset);
+	if (reason == NULL)
+		return true;
+	error.message =
+		psprintf("could not read partition %d of Kafka topic \"%s\" from offset"
+				 " " INT64_FORMAT " on: %s (stream \"%s\")",
+				 partition, consumer->reader->topic, offset, reason, consumer->stream->name);
+	error.hint = "If it stays so, streamx.skip goes on behind it.";
+	fail(task, &error);
+	return false;
+}
+
 /* False when a gap keeps the task from going on. */
 static bool
 pass_gap(SxTask *task)
@@ -747,6 +772,8 @@ take_turn(SxTask *task, int64 queue_bytes, size_t batch_bytes, bool gives_way)
 	now = sx_now_us();
 	if (task->consumer->nmessages == 0 && sx_consumer_gap(task->consumer, &gap))
 		return now; /* found just now: pass_gap is next */
+	if (!pass_unreadable(task))
+		return task->retry_at_us;
 	if (is_ready(task, limit, batch_bytes, now, &later))
 	{
 		commit_batch(task);

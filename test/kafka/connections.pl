@@ -13,7 +13,7 @@ use Time::HiRes qw(time);
 my $broker = StreamX::Broker->new(orders => 2);
 my $proxy = Proxy->new($broker->address);
 my $address = $proxy->address;
-my $node = streamx_node('connections', settings => [ q{streamx.discovery_interval = '100ms'} ]);
+my $node = streamx_node('connections', settings => [ q{streamx.discovery_interval = '100ms'}, q{streamx.max_restart_backoff = '200ms'} ]);
 my $sent = 0;
 
 sub send_orders
@@ -133,6 +133,16 @@ for my $harm ('cut', 'flip', 'noise')
 	ok($proxy->wait_until('harm', $done + 4), "fault 10: $harm");
 	each_counts_once("fault 10: $harm");
 }
+
+# and over and over: of a record that nobody can read the log and the views say so
+$proxy->tell('flip 1000000 "n": \d');
+$broker->produce('orders', 0, sprintf('{"n": %d}', $sent + 1));
+eventually($node, q{SELECT state, failures > 1 FROM streamx.stat_views WHERE view = 'total'::regclass}, 'failing|t', 'fault 10: a record that is never good is an error');
+shows($node, q{SELECT last_error ~ '^could not read partition 0 of Kafka topic "orders" from offset \d+ on: ' FROM streamx.stat_workers}, 't', 'fault 10: with its place');
+$proxy->tell('flip 0 "n": \d');
+$sent++;
+each_counts_once('fault 10: when it is good again');
+eventually($node, 'SELECT state FROM streamx.stat_workers', 'caught up', 'fault 10: it is none any more');
 
 $node->stop;
 $proxy->stop;
