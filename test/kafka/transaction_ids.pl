@@ -1,8 +1,10 @@
-# Fault 48 of docs/reliability.md: a batch takes one transaction ID, whatever is in it, and nothing to do takes none
+# Fault 48 of docs/reliability.md: a batch takes one transaction ID, whatever is in it, and nothing to do takes none; and
+# storms of invalidations
 
 use strict;
 use warnings;
 
+use IPC::Run;
 use Proxy;
 use StreamX;
 use Test::More;
@@ -66,6 +68,31 @@ is($ids_now - $ids, $batches_now - $batches, 'each took one transaction ID');
 shows($node, 'SELECT count(*) > 0 FROM streamx.late_rows', 't', 'rows were late');
 shows($node, 'SELECT count(*) FROM streamx.dead_letters', '26', 'and bad');
 verified($node, $_) for qw(totals tumbled hopped sittings listed);
+
+# Far more news of the catalog than the queue for it holds (4096), and of the stream itself, while messages come
+my ($worker) = $node->safe_psql('postgres', 'SELECT pid FROM streamx.stat_workers');
+my $count_before = $node->safe_psql('postgres', 'SELECT count FROM totals');
+my ($out, $err) = ('', '');
+my $storm;
+$node->safe_psql('postgres', <<'END');
+CREATE PROCEDURE storm() LANGUAGE plpgsql AS $$
+BEGIN
+	FOR i IN 1 .. 300 LOOP
+		CREATE TEMP TABLE blown (a int, b text, c numeric, d timestamptz);
+		ALTER FOREIGN TABLE orders ALTER item SET STATISTICS 100;
+		DROP TABLE blown;
+		COMMIT;
+	END LOOP;
+END $$;
+END
+$storm = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', 'CALL storm()' ], '>', \$out, '2>', \$err);
+send_orders($_) for 49 .. 53;
+$storm->finish;
+is($err, '', 'the storm is over');
+send_orders(54);
+shows($node, 'SELECT count FROM totals', $count_before + 60, 'each message counts once, in a storm of invalidations');
+shows($node, 'SELECT pid, failures FROM streamx.stat_workers, (SELECT max(failures) AS failures FROM streamx.stat_views) v', "$worker|0", 'nor did the worker end or fail');
+verified($node, $_) for qw(totals tumbled);
 
 $node->stop;
 $proxy->stop;
