@@ -16,6 +16,7 @@
  */
 #include "compat.h"
 
+#include "access/table.h"
 #include "access/xlog.h"
 #include <math.h>
 
@@ -29,6 +30,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
@@ -42,6 +44,7 @@
 #include "catalog/spi.h"
 #include "catalog/stream.h"
 #include "query/compare.h"
+#include "query/copy.h"
 #include "query/retention.h"
 #include "query/run.h"
 #include "query/sql.h"
@@ -347,18 +350,20 @@ streamx_counts(PG_FUNCTION_ARGS)
 
 /* ---- comparison ---- */
 
-/* What the view shows, but for columns that its next definition brings (replace.c). */
-static char *
-select_defined(const SxView *view)
+/*
+ * The query of the visible view, but for columns that its next definition brings (replace.c), and in no order.
+ * As a tree: the view's owner need not have USAGE on its schema, as naming it would want.
+ */
+static Query *
+query_of_view(const SxView *view)
 {
-	StringInfoData sql;
+	Query *query = sx_copy_stored_query(view->relid, &(SxSubstitution){NIL, NIL});
+	Relation definition = table_open(view->definition, AccessShareLock);
 
-	initStringInfo(&sql);
-	for (int i = 1; get_attname(view->definition, i, true) != NULL; i++)
-		appendStringInfo(&sql, "%s %s", i == 1 ? "SELECT" : ",",
-						 quote_identifier(get_attname(view->relid, i, false)));
-	appendStringInfo(&sql, " FROM %s", sx_sql_name(view->relid));
-	return sql.data;
+	query->sortClause = NIL;
+	query->targetList = list_truncate(query->targetList, RelationGetNumberOfAttributes(definition));
+	table_close(definition, NoLock);
+	return query;
 }
 
 static void
@@ -371,7 +376,7 @@ compare_results(const SxView *view, const Accepted *all, double tolerance, Retur
 	unmarked.stream = InvalidOid; /* the visible view has no scan to mark */
 	sx_run_begin(view, &saved);
 	run_definition(view, all, sx_compare_receiver(compare, true));
-	sx_run(&unmarked, select_defined(view), NULL, sx_compare_receiver(compare, false));
+	sx_run_query(&unmarked, query_of_view(view), NULL, sx_compare_receiver(compare, false));
 	sx_compare_end(compare);
 	sx_run_end(&saved);
 }

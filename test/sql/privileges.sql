@@ -12,7 +12,7 @@ GRANT USAGE ON SCHEMA desk TO regress_reader, regress_inserter, regress_heir;
 GRANT CREATE ON SCHEMA desk TO regress_heir;
 GRANT USAGE ON FOREIGN SERVER streamx TO regress_owner;
 
-SELECT plan(86);
+SELECT plan(87);
 
 -- A plain role makes a stream and a view
 SET ROLE regress_owner;
@@ -74,6 +74,10 @@ INSERT INTO desk.clicks VALUES ('2024-05-01 12:00', 'b', 5);
 SET ROLE regress_heir;
 SELECT results_eq('SELECT title, count FROM desk.hits ORDER BY 1', $$VALUES ('Alpha', 2::bigint), ('Beta', 2)$$, 'the new owner reads it');
 SELECT is_empty($$SELECT * FROM streamx.verify('desk.hits')$$, 'and verifies it');
+RESET ROLE;
+REVOKE USAGE ON SCHEMA desk FROM regress_heir;
+SELECT is_empty($$SELECT * FROM streamx.verify('desk.hits')$$, 'a superuser does, also when the owner may not look into the schema');
+GRANT USAGE ON SCHEMA desk TO regress_heir;
 SET ROLE regress_reader;
 SELECT results_eq('SELECT count(*) FROM desk.hits', 'VALUES (2::bigint)', 'so do its readers');
 RESET ROLE;
