@@ -1280,8 +1280,10 @@ INSERT INTO streamx.health_checks ("check", threshold, unit, is_minimum, meaning
      'Read last_error in streamx.stat_views; docs/runbooks.md, "failures".'),
     ('state size', 10737418240, 'bytes', false, 'what a view''s state takes on disk, indexes and inputs included',
      'Set streamx.retention, or fewer keys; docs/runbooks.md, "state size".'),
-    ('oldest xmin', 300, 's', false, 'age of the oldest snapshot, in any database: while it is held, states bloat',
-     'End the transaction, or drop the replication slot; docs/runbooks.md, "oldest xmin".'),
+    ('oldest xmin', 300, 's', false, 'age of the oldest snapshot or prepared transaction, in any database: while it is held, states bloat',
+     'End the transaction; docs/runbooks.md, "oldest xmin".'),
+    ('replication xmin', 1000000, 'transactions', false, 'age of what replication slots and standbys hold: meanwhile states, or the catalogs, bloat',
+     'Drop the slot, or end the standby''s queries; docs/runbooks.md, "replication xmin".'),
     ('worker slots', 0, 'workers', false, 'workers that wait for a place to run in',
      'Raise max_worker_processes or streamx.max_workers; docs/runbooks.md, "worker slots".');
 GRANT SELECT ON streamx.health_checks TO PUBLIC;
@@ -1324,6 +1326,15 @@ CREATE FUNCTION streamx.health(OUT "check" text, OUT object regclass, OUT value 
                                WHERE a.backend_xmin IS NOT NULL AND a.pid <> pg_backend_pid()
                              UNION ALL
                                SELECT p.prepared FROM pg_prepared_xacts p) h), 0)
+      UNION ALL
+        SELECT 'replication xmin', NULL, -- nobody knows since when
+               COALESCE((SELECT max(age(h.xmin))
+                         FROM (SELECT unnest(ARRAY[r.xmin, r.catalog_xmin]) AS xmin
+                               FROM pg_replication_slots r
+                               WHERE COALESCE(r.wal_status, '') <> 'lost'
+                             UNION ALL
+                               SELECT a.backend_xmin FROM pg_stat_activity a
+                               WHERE a.backend_type = 'walsender') h), 0)::numeric
       UNION ALL
         SELECT 'worker slots', NULL,
                count(*)::numeric FROM streamx.stat_workers w WHERE w.state = 'waiting for a worker slot'

@@ -9,7 +9,7 @@ use StreamX;
 use Test::More;
 
 my $broker = StreamX::Broker->new(orders => 2);
-my $primary = streamx_node('primary', broker => $broker, init => { allows_streaming => 1 });
+my $primary = streamx_node('primary', broker => $broker, init => { allows_streaming => 'logical' });
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 my $workers = "SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'streamx%'";
 my $counted = q{SELECT (SELECT count FROM totals) + (SELECT count(*) FROM streamx.dead_letters)};
@@ -65,6 +65,29 @@ for my $statement (q{INSERT INTO clicks VALUES ('2024-05-02', '/')}, q{COPY clic
 	like($error, qr/ERROR:  cannot .* (during recovery|in a read-only transaction|while recovery is in progress)/, 'by the usual error');
 }
 is($standby->safe_psql('postgres', 'SELECT * FROM pages'), '/|1|{/}', 'reading goes on');
+
+# What keeps old rows on the primary is seen in its health: queries of the standby, slots, prepared transactions
+my $held = q{FROM streamx.health() WHERE "check" = 'replication xmin'};
+my $burn = 'DO $$ BEGIN FOR i IN 1 .. 100 LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$';
+my $reader = $standby->background_psql('postgres');
+
+shows($primary, "SELECT value $held", '0', 'nobody holds anything');
+$reader->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pages');
+$standby->append_conf('postgresql.conf', "hot_standby_feedback = on\nwal_receiver_status_interval = 1s");
+$standby->reload;
+$primary->safe_psql('postgres', $burn);
+eventually($primary, "SELECT value >= 100 $held", 't', 'a query on a standby with hot_standby_feedback does');
+$reader->query_safe('COMMIT');
+$reader->quit;
+eventually($primary, "SELECT value < 100 $held", 't', 'until it ends');
+$primary->safe_psql('postgres', "SELECT pg_create_logical_replication_slot('forgotten', 'pgoutput'); $burn");
+shows($primary, "SELECT value >= 100 $held", 't', 'so does a slot');
+$primary->safe_psql('postgres', q{INSERT INTO streamx.thresholds VALUES ('replication xmin', 99)});
+shows($primary, "SELECT ok $held", 'f', 'which is too much when a threshold says so');
+$primary->safe_psql('postgres', q{SELECT pg_drop_replication_slot('forgotten'); DELETE FROM streamx.thresholds});
+$primary->safe_psql('postgres', q{BEGIN; SELECT pg_current_xact_id(); PREPARE TRANSACTION 'forgotten'});
+eventually($primary, q{SELECT value >= 1 FROM streamx.health() WHERE "check" = 'oldest xmin'}, 't', 'a prepared transaction is an old snapshot');
+$primary->safe_psql('postgres', q{ROLLBACK PREPARED 'forgotten'});
 
 # When the primary is lost with messages that the standby has not heard of, and the standby is promoted
 $standby->stop;

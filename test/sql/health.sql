@@ -7,7 +7,7 @@ CREATE VIEW per_page WITH (streamx.continuous) AS SELECT page, count(*) AS n, co
 INSERT INTO visits SELECT 'page ' || i % 10, now() - interval '1 hour' FROM generate_series(1, 6000) i;
 
 SELECT results_eq($$SELECT "check", object FROM streamx.health() ORDER BY 1, 2$$,
-	$$VALUES ('error share', 'visits'::regclass), ('failures', 'per_page'), ('oldest xmin', NULL), ('rate', 'visits'), ('state size', 'per_page'), ('watermark lag', 'visits'), ('worker slots', NULL)$$,
+	$$VALUES ('error share', 'visits'::regclass), ('failures', 'per_page'), ('oldest xmin', NULL), ('rate', 'visits'), ('replication xmin', NULL), ('state size', 'per_page'), ('watermark lag', 'visits'), ('worker slots', NULL)$$,
 	'each check of what there is');
 SELECT ok(value > 0 AND value <= 100, 'rate: of the last minute') FROM streamx.health() WHERE "check" = 'rate';
 SELECT is(value, 0::numeric, 'no row was refused') FROM streamx.health() WHERE "check" = 'error share';
@@ -29,7 +29,7 @@ SELECT throws_ok($$INSERT INTO streamx.thresholds ("check", threshold) VALUES ('
 -- A role sees what it owns
 CREATE ROLE regress_visitor;
 SET ROLE regress_visitor;
-SELECT results_eq($$SELECT "check" FROM streamx.health() ORDER BY 1$$, $$VALUES ('oldest xmin'), ('worker slots')$$, 'others'' streams are not shown');
+SELECT results_eq($$SELECT "check" FROM streamx.health() ORDER BY 1$$, $$VALUES ('oldest xmin'), ('replication xmin'), ('worker slots')$$, 'others'' streams are not shown');
 SELECT throws_ok($$UPDATE streamx.thresholds SET threshold = 0$$, '42501', NULL, 'nor may anybody set thresholds');
 RESET ROLE;
 DROP ROLE regress_visitor;
