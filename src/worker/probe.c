@@ -224,6 +224,10 @@ probe(void)
 	PushActiveSnapshot(GetTransactionSnapshot());
 	if (sx_extension_is_current())
 		sx_home_settle();
+	/* a snapshot that shows what this has paused: or a copy gets workers for a moment */
+	PopActiveSnapshot();
+	CommandCounterIncrement();
+	PushActiveSnapshot(GetTransactionSnapshot());
 	streams = list_streams();
 	for (int i = 0; i < lengthof(counters); i++)
 		forget_gone(&counters[i]);

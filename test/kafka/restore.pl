@@ -34,7 +34,13 @@ $node->command_ok([ 'pg_dump', '-d', $node->connstr('postgres'), '-Fc', '-f', $d
 $node->safe_psql('postgres', 'CREATE DATABASE restored');
 $node->command_ok([ 'pg_restore', '-d', $node->connstr('restored'), '-e', '-j', '2', $dump ], 'pg_restore');
 $node->safe_psql('template1', 'CREATE DATABASE copied TEMPLATE postgres');
-$node->poll_query_until('copied', 'SELECT is_copy FROM streamx.streams');
+$node->safe_psql('copied', <<'END');
+SET statement_timeout = '60s';
+DO $$ BEGIN
+	LOOP EXIT WHEN (SELECT is_copy FROM streamx.streams); END LOOP;
+	ASSERT NOT EXISTS (SELECT FROM streamx.stat_workers WHERE stream IS NOT NULL), 'a copy has got a worker';
+END $$;
+END
 
 # Then both wait, while the original goes on
 is($node->safe_psql($_, $state), 'paused as a copy', "$_ waits") for 'restored', 'copied';
