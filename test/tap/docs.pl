@@ -1,11 +1,13 @@
 # What the documentation shows is what a user gets: each ```sql block runs, in
 # order and in a session of its own, and prints the ```text block after it.
 # Blocks with more on their first line, like ```sql kafka, do not run.
+# docs/administration.md has a test of its own: test/kafka/administration.pl
 
 use strict;
 use warnings;
 
 use Cwd 'abs_path';
+use Examples;
 use File::Basename;
 use IPC::Run;
 use PostgreSQL::Test::Utils;
@@ -16,10 +18,10 @@ my $top = dirname(dirname(dirname(abs_path(__FILE__))));
 my $node = streamx_node('docs', settings => [ "timezone = 'UTC'", "datestyle = 'ISO, YMD'" ]);
 
 # Each document in a database of its own
-for my $file ('README.md', 'docs/semantics.md', 'docs/aggregates.md', 'docs/runbooks.md', 'docs/administration.md')
+for my $file ('README.md', 'docs/semantics.md', 'docs/aggregates.md', 'docs/runbooks.md')
 {
 	my $database = lc(basename($file, '.md'));
-	my @examples = examples("$top/$file");
+	my @examples = examples("$top/$file", 'sql');
 
 	$node->safe_psql('postgres', "CREATE DATABASE $database");
 	$node->safe_psql($database, 'CREATE EXTENSION streamx');
@@ -27,52 +29,12 @@ for my $file ('README.md', 'docs/semantics.md', 'docs/aggregates.md', 'docs/runb
 	check($file, $database, $_) for @examples;
 }
 
-# The examples of a document: line, sql and, unless nothing is said about it, output.
-sub examples
-{
-	my ($path) = @_;
-	my (@examples, $block, $is_next);
-
-	open(my $document, '<:encoding(UTF-8)', $path) or die "$path: $!";
-	while (my $line = <$document>)
-	{
-		if (defined $block)
-		{
-			$block = undef if $line =~ /^```$/;
-			$$block .= $line if defined $block;
-		}
-		elsif ($line =~ /^```sql$/)
-		{
-			push @examples, { line => $., sql => '' };
-			$block = \$examples[-1]{sql};
-			$is_next = 1;
-		}
-		elsif ($line =~ /^```text$/)
-		{
-			die "$path:$.: the output of no example" unless $is_next;
-			$examples[-1]{output} = '';
-			$block = \$examples[-1]{output};
-			$is_next = 0;
-		}
-		elsif ($line =~ /^```/)
-		{
-			$block = \my $other;
-			$is_next = 0;
-		}
-		elsif ($line =~ /\S/)
-		{
-			$is_next = 0;
-		}
-	}
-	return @examples;
-}
-
 # Run one: a test that it succeeds, or prints what is shown, an error included.
 sub check
 {
 	my ($file, $database, $example) = @_;
 	my $title = "$file:$example->{line}";
-	my ($output, $succeeded) = run_psql($database, $example->{sql});
+	my ($output, $succeeded) = run_psql($database, $example->{code});
 
 	if (defined $example->{output})
 	{
@@ -94,16 +56,6 @@ sub run_psql
 		'<', \$sql, '>&', \$output);
 
 	return (trimmed($output), $succeeded);
-}
-
-# Without white space at the ends of lines, and empty lines at the end.
-sub trimmed
-{
-	my ($text) = @_;
-
-	$text =~ s/[ \t]+$//mg;
-	$text =~ s/\n+\z//;
-	return $text;
 }
 
 $node->stop;
