@@ -18,6 +18,7 @@
 #include "catalog/pg_user_mapping.h"
 #include "commands/defrem.h"
 #include "common/int.h"
+#include "miscadmin.h"
 #include "pgtime.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
@@ -103,6 +104,8 @@ check_kafka_option(SxOptionScope scope, const SxKafkaProperty *property, const c
 static void check_value(const Option *option, const char *value);
 static void check_topic(const Option *option, const char *value);
 static void check_path(const Option *option, const char *value);
+static bool is_end(const char *start);
+static TimestampTz parse_start(const char *value);
 static void check_start(const Option *option, const char *value);
 static int check_choice(const Option *option, const char *value);
 static const Option *find_option(SxOptionScope scope, const char *name);
@@ -185,6 +188,24 @@ sx_option_interval_us(List *options, const char *name, int64 default_us)
 	if (option->kind == KIND_INTERVAL_OR_OFF && pg_strcasecmp(value, "off") == 0)
 		return -1;
 	return parse_interval(option, value);
+}
+
+const char *
+sx_option_start(List *options)
+{
+	const char *value = sx_option_get(options, "start");
+	char text[MAXDATELEN + 1];
+	struct pg_tm tm;
+	fsec_t fsec;
+
+	if (value == NULL || is_end(value))
+		return value;
+	if (timestamp2tm(parse_start(value), NULL, &tm, &fsec, NULL, NULL) != 0)
+		ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+						errmsg("timestamp out of range: \"%s\"", value)));
+	tm.tm_isdst = 0; /* or no zone is written */
+	EncodeDateTime(&tm, fsec, true, 0, NULL, USE_ISO_DATES, text);
+	return pstrdup(text);
 }
 
 bool
@@ -395,16 +416,27 @@ check_path(const Option *option, const char *value)
 						errhint("Give the names of fields separated by dots, for example 'a.b'.")));
 }
 
+/* Whether a view is to start at one of the ends of what there is. */
+static bool
+is_end(const char *start)
+{
+	return strcmp(start, "earliest") == 0 || strcmp(start, "latest") == 0;
+}
+
+/* A start that is a time, by the settings of the session. */
+static TimestampTz
+parse_start(const char *value)
+{
+	return DatumGetTimestampTz(DirectFunctionCall3(
+		timestamptz_in, CStringGetDatum(value), ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+}
+
 static void
 check_start(const Option *option, const char *value)
 {
-	Timestamp start;
-
-	if (strcmp(value, "earliest") == 0 || strcmp(value, "latest") == 0)
+	if (is_end(value))
 		return;
-	start = DatumGetTimestampTz(DirectFunctionCall3(
-		timestamptz_in, CStringGetDatum(value), ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
-	if (TIMESTAMP_NOT_FINITE(start))
+	if (TIMESTAMP_NOT_FINITE(parse_start(value)))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("invalid value for option \"%s\": \"%s\"", full_name(option), value),
 						errhint("Give 'earliest', 'latest' or a timestamp.")));

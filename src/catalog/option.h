@@ -58,6 +58,9 @@ extern void sx_options_check(SxOptionScope scope, List *options);
 /* The text of an option in a list of DefElems, or NULL when it is not there. */
 extern const char *sx_option_get(List *options, const char *name);
 
+/* The view option "start" as it means the same to every session, a time in UTC; NULL when it is not there. */
+extern const char *sx_option_start(List *options);
+
 /*
  * Values of options, with their defaults; a bad value is an error with a hint.
  * Intervals are returned in microseconds and must be pure time (no months;

@@ -121,7 +121,7 @@ sx_define_view(ViewStmt *stmt, const char *source, int location, int length, SxR
 	sx_retention_enter(relations.visible);
 	sx_fold_enter(relations.visible);
 	sx_attach_view(relations.visible, relations.definition->stream->relid,
-				   sx_option_get(options, "start"));
+				   sx_option_start(options));
 	CacheInvalidateRelcacheByRelid(relations.visible);
 	if (sx_views_changed)
 		sx_views_changed();
@@ -322,7 +322,7 @@ sx_define_record(const SxRelations *relations, const char *text, List *options)
 {
 	const SxDefinition *definition = relations->definition;
 	const char *late_rows = sx_option_get(options, "late_rows");
-	const char *start = sx_option_get(options, "start");
+	const char *start = sx_option_start(options);
 	Oid types[] = {OIDOID,		   TEXTOID,		OIDOID,		  OIDOID,			OIDOID,
 				   OIDOID,		   OIDOID,		TEXTOID,	  INTERVALOID,		INTERVALOID,
 				   TIMESTAMPTZOID, TEXTOID,		INTERVALOID,  TEXTOID,			TEXTOID,

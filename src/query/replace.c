@@ -116,7 +116,7 @@ check_owner(Oid view)
 static void
 check_start(const Replacement *replacement)
 {
-	const char *start = sx_option_get(replacement->statement->options, "start");
+	const char *start = sx_option_start(replacement->statement->options);
 	Oid types[] = {OIDOID, TEXTOID};
 	Datum values[] = {ObjectIdGetDatum(replacement->view->relid),
 					  CStringGetTextDatum(start ? start : "")};

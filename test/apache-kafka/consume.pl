@@ -43,6 +43,16 @@ verified($node, 'revenue');
 # A message is seen by the batch query too
 shows($node, 'SELECT count(*) FROM orders', '5000', 'SELECT reads the topic to its end');
 
+# A view may start at a time, said in the time zone of who makes it: with what was written since, in each partition
+select(undef, undef, undef, 0.05);
+my $time = $node->safe_psql('postgres', q{SET timezone = 'Asia/Tokyo'; SELECT clock_timestamp()::timestamp});
+select(undef, undef, undef, 0.05);
+$broker->produce('orders', $_, map { order('new', $_) } 1 .. 3 + $_) for 0, 1;
+$node->safe_psql('postgres', "SET timezone = 'Asia/Tokyo'; CREATE VIEW since WITH (streamx.continuous, streamx.start = '$time') AS SELECT count(*) FROM orders");
+caught_up($node, 'orders');
+shows($node, 'SELECT count FROM since', '7', 'a view that starts at a time has what was written since');
+verified($node, 'since');
+
 $node->stop;
 $broker->stop;
 done_testing();

@@ -11,7 +11,7 @@ CREATE VIEW own_dead_letters AS SELECT d.* FROM streamx.dead_letters d JOIN pg_c
 CREATE FOREIGN TABLE kept (at timestamptz, n int) SERVER streamx OPTIONS (event_time 'at', retain 'on');
 CREATE FOREIGN TABLE passing (at timestamptz, n int) SERVER streamx OPTIONS (event_time 'at');
 
-SELECT plan(30);
+SELECT plan(33);
 
 -- A view of a kept stream catches up in CREATE VIEW, judging with a watermark of its own
 INSERT INTO kept VALUES ('2024-05-01 10:00', 1), ('2024-05-01 12:00', 2);
@@ -32,6 +32,17 @@ SELECT results_eq('SELECT sum FROM from_now', 'VALUES (8::bigint)', 'latest: wha
 SELECT results_eq('SELECT sum FROM from_middle', 'VALUES (8::bigint)', 'a time: what was inserted since');
 CREATE VIEW from_future WITH (streamx.continuous, streamx.start = '2999-01-01') AS SELECT sum(n) FROM kept;
 SELECT results_eq('TABLE from_future', 'VALUES (NULL::bigint)', 'a time to come: nothing yet');
+-- ... which is that of the session that makes the view, whoever reads it later
+SET timezone = 'Asia/Tokyo';
+SET datestyle = 'ISO, DMY';
+CREATE VIEW in_tokyo WITH (streamx.continuous, streamx.start = '2/1/2999 09:00') AS SELECT sum(n) FROM kept;
+CREATE VIEW begun WITH (streamx.continuous, streamx.start = 'now') AS SELECT sum(n) FROM kept;
+SET timezone = 'UTC';
+RESET datestyle;
+SELECT is(start, '2999-01-02 00:00:00+00', 'kept in UTC') FROM streamx.views WHERE view = 'in_tokyo'::regclass;
+SELECT ok(start <> 'now' AND start::timestamptz BETWEEN now() - interval '1 hour' AND now(), 'now is when it was made') FROM streamx.views WHERE view = 'begun'::regclass;
+SELECT lives_ok($$CREATE OR REPLACE VIEW in_tokyo WITH (streamx.continuous, streamx.start = '2999-01-02') AS SELECT sum(n) FROM kept$$, 'the same time in other words is no change');
+DROP VIEW in_tokyo, begun;
 INSERT INTO kept VALUES ('2024-05-01 11:59:59', 16), ('2024-05-01 13:30', 32);
 SELECT results_eq('SELECT sum FROM from_first ORDER BY w', 'VALUES (5::bigint), (2), (40)', 'the first view refused a late row');
 SELECT results_eq('SELECT sum FROM from_now ORDER BY w', 'VALUES (40::bigint)', 'and so did one without its window: all share the stream''s watermark');
