@@ -37,6 +37,7 @@ send_orders(10);
 eventually($node, 'SELECT count FROM total', '40', 'the stream goes on');
 $node->safe_psql('postgres', "SELECT streamx.resume('lately')");
 eventually($node, $rebuilding, '0', 'it is rebuilt');
+eventually($node, q{SELECT count(*) FROM streamx.progress JOIN streamx.view_streams USING (reader) WHERE view = 'lately'::regclass}, '2', 'and begins');
 send_orders(10);
 caught_up($node, 'orders');
 shows($node, 'SELECT count FROM lately', '20', 'so it counts what came since');
