@@ -28,12 +28,14 @@
 #include "utils/regproc.h"
 
 #include "aggregate/lookup.h"
+#include "aggregate/sum.h"
 #include "aggregate/transition.h"
 
 struct SxAggregate
 {
 	SxAggregateLookup lookup;
 	bool is_internal;
+	SxSumFormat sum_format; /* of states that need not be deserialised to be combined */
 
 	/* what the support functions see */
 	AggState *agg_state;
@@ -50,6 +52,8 @@ static FunctionCallInfo prepare_call(SxAggregate *aggregate, Oid function, Expr 
 									 Oid collation, FmgrInfo *flinfo);
 static bool combine_strictly(const SxAggregate *aggregate, Datum left, bool left_is_null,
 							 Datum right, bool right_is_null, Datum *result, bool *is_null);
+static bool combine_sums(const SxAggregate *aggregate, Datum state, bool state_is_null, Datum right,
+						 bool right_is_null, Datum *result);
 static Datum combine_loaded(SxAggregate *aggregate, Datum state, bool state_is_null, Datum right,
 							bool right_is_null, bool *is_null);
 static Datum load_state(SxAggregate *aggregate, Datum state, bool *is_null);
@@ -132,6 +136,7 @@ sx_aggregate_open_aggref(const Aggref *aggref, Oid check_as, MemoryContext conte
 	sx_aggregate_check_execute(lookup, check_as, true);
 
 	aggregate->is_internal = lookup->transition_type == INTERNALOID;
+	aggregate->sum_format = sx_sum_format(lookup);
 	prepare_agg_state(aggregate, (Aggref *) aggref, context);
 	prepare_functions(aggregate, aggref, argtypes);
 	MemoryContextSwitchTo(old);
@@ -178,6 +183,9 @@ sx_aggregate_combine(SxAggregate *aggregate, Datum state, bool state_is_null, Da
 	aggregate->aggregate_context.ecxt_per_tuple_memory = CurrentMemoryContext;
 	if (combine_strictly(aggregate, state, state_is_null, delta, delta_is_null, &result, is_null))
 		return result;
+	*is_null = false;
+	if (combine_sums(aggregate, state, state_is_null, delta, delta_is_null, &result))
+		return result;
 	if (aggregate->is_internal)
 		delta = call_deserialise(aggregate, delta, &delta_is_null);
 	return combine_loaded(aggregate, state, state_is_null, delta, delta_is_null, is_null);
@@ -197,6 +205,9 @@ sx_aggregate_combine_stored(SxAggregate *aggregate, Datum left, bool left_is_nul
 	{
 		if (!right_is_null)
 			right = sx_state_unwrap(&lookup->header, right, lookup->aggfnoid);
+		*is_null = false;
+		if (combine_sums(aggregate, left, left_is_null, right, right_is_null, &result))
+			return result;
 		right = call_deserialise(aggregate, right, &right_is_null);
 	}
 	return combine_loaded(aggregate, left, left_is_null, right, right_is_null, is_null);
@@ -321,6 +332,24 @@ combine_strictly(const SxAggregate *aggregate, Datum left, bool left_is_null, Da
 	takes_right = left_is_null && !right_is_null && !aggregate->lookup.has_initial_value;
 	*result = takes_right ? right : left;
 	*is_null = takes_right ? false : left_is_null;
+	return true;
+}
+
+/* A stored state combined with a serialised one, by their bytes; false: the functions are to do it. */
+static bool
+combine_sums(const SxAggregate *aggregate, Datum state, bool state_is_null, Datum right,
+			 bool right_is_null, Datum *result)
+{
+	const SxAggregateLookup *lookup = &aggregate->lookup;
+	bytea *sum;
+
+	if (aggregate->sum_format == SX_SUM_NONE || state_is_null || right_is_null)
+		return false;
+	state = sx_state_unwrap(&lookup->header, state, lookup->aggfnoid);
+	sum = sx_sum_combine(aggregate->sum_format, DatumGetByteaPP(state), DatumGetByteaPP(right));
+	if (sum == NULL)
+		return false;
+	*result = sx_state_wrap(&lookup->header, PointerGetDatum(sum));
 	return true;
 }
 

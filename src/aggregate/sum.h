@@ -1,0 +1,28 @@
+/*
+ * sum.h
+ *	  Add serialised states of sum and avg of numeric and bigint as they are.
+ */
+#ifndef SX_SUM_H
+#define SX_SUM_H
+
+#include "compat.h"
+
+#include "aggregate/lookup.h"
+
+/* Which serialise function wrote the states. */
+typedef enum SxSumFormat
+{
+	SX_SUM_NONE, /* none of these */
+	SX_SUM_NUMERIC,
+	SX_SUM_BIGINT
+} SxSumFormat;
+
+extern SxSumFormat sx_sum_format(const SxAggregateLookup *lookup);
+
+/*
+ * Two serialised states combined, palloc'd: the very bytes that the aggregate's own functions
+ * would give.  NULL: these are for them; NaN, infinity, and sums of very many digits are.
+ */
+extern bytea *sx_sum_combine(SxSumFormat format, const bytea *left, const bytea *right);
+
+#endif
