@@ -455,6 +455,20 @@ CREATE FUNCTION streamx.times("from" bigint, "to" bigint) RETURNS SETOF bigint
 COMMENT ON FUNCTION streamx.times(bigint, bigint) IS 'generate_series, of which the planner expects one row: most inputs come once';
 COMMENT ON AGGREGATE streamx.input_groups(*) IS 'none: the numbers of input groups are given by streamx where it keeps states';
 
+-- Sums (aggregate/sum.c): in a micro-batch instead of sum and avg of numeric.  Without a combine function,
+-- so that PostgreSQL never has its states deserialised.
+CREATE FUNCTION streamx.sum_transition(internal, numeric) RETURNS internal
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_sum_transition';
+COMMENT ON FUNCTION streamx.sum_transition(internal, numeric) IS 'aggregate support';
+CREATE FUNCTION streamx.sum_serialise(internal) RETURNS bytea
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'streamx_sum_serialise';
+COMMENT ON FUNCTION streamx.sum_serialise(internal) IS 'aggregate support';
+CREATE AGGREGATE streamx.sum_partial(numeric) (
+    SFUNC = streamx.sum_transition, STYPE = internal, SSPACE = 128, FINALFUNC = streamx.sum_serialise,
+    SERIALFUNC = streamx.sum_serialise, DESERIALFUNC = pg_catalog.numeric_avg_deserialize, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE streamx.sum_partial(numeric) IS 'the state of sum and avg, as numeric_avg_serialize writes it';
+
 -- Aggregates by order ---------------------------------------------------------
 -- (aggregate/ordered.c)
 -- Of rows with the same order the least value is the first to be taken, NULL the last: neither

@@ -1,9 +1,12 @@
 /*
  * sum.c
- *	  Add serialised states of sum and avg of numeric and bigint as they are.
+ *	  States of sum and avg of numeric and bigint: added as they are, and made.
  *
  * The commonest of all states: to deserialise two of them, combine them and
  * serialise the result costs several times what adding their digits does.
+ *
+ * streamx.sum_partial makes those of numeric, in a micro-batch: it keeps ordinary values' digits in
+ * one piece of memory, and leaves other values to PostgreSQL's transition function.
  *
  *		numeric   N | sum | largest scale | inputs of that scale | NaN | infinity | -infinity
  *		bigint    N | sum
@@ -14,10 +17,18 @@
  */
 #include "compat.h"
 
+#include "catalog/pg_type.h"
+#include "nodes/value.h"
+#include "parser/parse_func.h"
 #include "port/pg_bswap.h"
 #include "utils/fmgroids.h"
+#include "utils/fmgrprotos.h"
+#include "utils/memutils.h"
 
 #include "aggregate/sum.h"
+
+PGDLLEXPORT Datum streamx_sum_transition(PG_FUNCTION_ARGS);
+PGDLLEXPORT Datum streamx_sum_serialise(PG_FUNCTION_ARGS);
 
 #define DIGIT_BASE 10000
 #define NEGATIVE 0x4000
@@ -31,6 +42,33 @@
 /* Bytes of a state, but for the digits. */
 #define BIGINT_SIZE (sizeof(int64) + 4 * sizeof(int32))
 #define NUMERIC_SIZE (BIGINT_SIZE + sizeof(int32) + 4 * sizeof(int64))
+
+/* numeric.c's on-disk form of a short numeric: this header, digits. */
+#define NUMERIC_FORM_MASK 0xC000
+#define NUMERIC_SHORT 0x8000
+#define NUMERIC_SHORT_NEGATIVE 0x2000
+#define NUMERIC_SHORT_DSCALE_SHIFT 7
+#define NUMERIC_SHORT_DSCALE_MASK 0x3F
+#define NUMERIC_SHORT_WEIGHT_MASK 0x3F
+#define NUMERIC_SHORT_WEIGHT_SIGN 0x40
+
+/* Values below 10^16 with up to 8 digits behind the point are ordinary. */
+#define FIRST_WEIGHT 3
+#define ORDINARY_DIGITS 6
+
+/* What the sum of so many as can be counted has more in front. */
+#define CARRIED_DIGITS 5
+
+/* The transition value of streamx.sum_partial. */
+typedef struct Accumulator
+{
+	int64 count;				   /* of ordinary values */
+	int64 scale_count;			   /* of those that have the largest scale */
+	int64 digits[ORDINARY_DIGITS]; /* their sum, digit by digit; the first is of FIRST_WEIGHT */
+	int32 scale;
+	bool has_others;
+	Datum others; /* PostgreSQL's transition value */
+} Accumulator;
 
 typedef struct Sum
 {
@@ -231,6 +269,20 @@ write_sum(SxSumFormat format, const Sum *sum, const int32 *digits)
 	return result;
 }
 
+/* Write a state, whose digits may begin and end with zeros; as numeric.c leaves these out. */
+static bytea *
+write_stripped(SxSumFormat format, Sum *sum, const int32 *digits)
+{
+	for (; sum->ndigits > 0 && *digits == 0; digits++, sum->ndigits--, sum->weight--)
+		;
+	/* a bigint's sum ends with the digit of weight 0 */
+	while (format == SX_SUM_NUMERIC && sum->ndigits > 0 && digits[sum->ndigits - 1] == 0)
+		sum->ndigits--;
+	if (sum->ndigits == 0)
+		sum->weight = 0;
+	return write_sum(format, sum, digits);
+}
+
 /* As numeric.c does for the inverse of sum. */
 static void
 combine_scales(const Sum *left, const Sum *right, Sum *sum)
@@ -243,8 +295,7 @@ combine_scales(const Sum *left, const Sum *right, Sum *sum)
 bytea *
 sx_sum_combine(SxSumFormat format, const bytea *left_state, const bytea *right_state)
 {
-	int32 buffer[MAX_DIGITS];
-	int32 *digits = buffer;
+	int32 digits[MAX_DIGITS];
 	Sum left;
 	Sum right;
 	Sum sum = {0};
@@ -254,16 +305,147 @@ sx_sum_combine(SxSumFormat format, const bytea *left_state, const bytea *right_s
 	sum.ndigits = add_sums(&left, &right, &sum, digits);
 	if (sum.ndigits < 0)
 		return NULL;
-	for (; sum.ndigits > 0 && *digits == 0; digits++, sum.ndigits--, sum.weight--)
-		;
-	/* a bigint's sum ends with the digit of weight 0 */
-	while (format == SX_SUM_NUMERIC && sum.ndigits > 0 && digits[sum.ndigits - 1] == 0)
-		sum.ndigits--;
-	if (sum.ndigits == 0)
-		sum.weight = 0;
 	sum.count = left.count + right.count;
 	sum.scale = Max(left.scale, right.scale);
 	if (format == SX_SUM_NUMERIC)
 		combine_scales(&left, &right, &sum);
-	return write_sum(format, &sum, digits);
+	return write_stripped(format, &sum, digits);
+}
+
+/* ---- streamx.sum_partial ---- */
+
+void
+sx_sum_quicken(Aggref *aggref)
+{
+	List *name = list_make2(makeString("streamx"), makeString("sum_partial"));
+	Oid types[] = {NUMERICOID};
+
+	if (aggref->aggfnoid == F_SUM_NUMERIC || aggref->aggfnoid == F_AVG_NUMERIC)
+		aggref->aggfnoid = LookupFuncName(name, 1, types, false);
+}
+
+static Accumulator *
+make_accumulator(FunctionCallInfo fcinfo)
+{
+	MemoryContext context;
+
+	if (!AggCheckCallContext(fcinfo, &context))
+		elog(ERROR, "aggregate function called in non-aggregate context");
+	return MemoryContextAllocZero(context, sizeof(Accumulator));
+}
+
+/* False: the value is not ordinary. */
+static bool
+add_ordinary(Accumulator *sum, const struct varlena *value)
+{
+	const char *data = VARDATA_ANY(value);
+	int ndigits = (int) (VARSIZE_ANY_EXHDR(value) / sizeof(int16)) - 1;
+	uint16 header;
+	int32 scale;
+	int first;
+
+	memcpy(&header, data, sizeof(header));
+	data += sizeof(header);
+	first = FIRST_WEIGHT - (header & NUMERIC_SHORT_WEIGHT_MASK) +
+			(header & NUMERIC_SHORT_WEIGHT_SIGN ? NUMERIC_SHORT_WEIGHT_SIGN : 0);
+	if ((header & NUMERIC_FORM_MASK) != NUMERIC_SHORT || first < 0 ||
+		first + ndigits > ORDINARY_DIGITS)
+		return false;
+	for (int i = 0; i < ndigits; i++)
+	{
+		int16 digit;
+
+		memcpy(&digit, data + i * sizeof(digit), sizeof(digit));
+		sum->digits[first + i] += header & NUMERIC_SHORT_NEGATIVE ? -digit : digit;
+	}
+	sum->count++;
+	scale = header >> NUMERIC_SHORT_DSCALE_SHIFT & NUMERIC_SHORT_DSCALE_MASK;
+	if (scale > sum->scale)
+		sum->scale_count = 0;
+	sum->scale = Max(sum->scale, scale);
+	sum->scale_count += scale == sum->scale;
+	return true;
+}
+
+/* Call a function of PostgreSQL's aggregate, as the aggregate's own call. */
+static Datum
+call_builtin(FunctionCallInfo fcinfo, PGFunction function, Datum first, bool first_is_null,
+			 Datum second)
+{
+	LOCAL_FCINFO(call, 2);
+
+	InitFunctionCallInfoData(*call, NULL, 2, InvalidOid, fcinfo->context, NULL);
+	call->args[0] = (NullableDatum){first, first_is_null};
+	call->args[1] = (NullableDatum){second, false};
+	return function(call);
+}
+
+/* The sum of the ordinary values, as numeric_avg_serialize has it. */
+static bytea *
+serialise_ordinary(const Accumulator *accumulator)
+{
+	Sum sum = {.count = accumulator->count,
+			   .ndigits = CARRIED_DIGITS + ORDINARY_DIGITS,
+			   .weight = FIRST_WEIGHT + CARRIED_DIGITS,
+			   .scale = accumulator->scale,
+			   .max_scale = accumulator->scale,
+			   .max_scale_count = accumulator->scale_count};
+	int32 digits[CARRIED_DIGITS + ORDINARY_DIGITS];
+
+	for (;;)
+	{
+		int64 carried = 0;
+
+		for (int i = sum.ndigits - 1; i >= 0; i--)
+		{
+			int64 digit = i < CARRIED_DIGITS ? 0 : accumulator->digits[i - CARRIED_DIGITS];
+
+			carried += sum.is_negative ? -digit : digit;
+			digits[i] = carried % DIGIT_BASE;
+			carried /= DIGIT_BASE;
+			if (digits[i] < 0)
+			{
+				digits[i] += DIGIT_BASE;
+				carried--;
+			}
+		}
+		if (carried == 0)
+			return write_stripped(SX_SUM_NUMERIC, &sum, digits);
+		sum.is_negative = true;
+	}
+}
+
+PG_FUNCTION_INFO_V1(streamx_sum_transition);
+Datum
+streamx_sum_transition(PG_FUNCTION_ARGS)
+{
+	Accumulator *sum =
+		PG_ARGISNULL(0) ? make_accumulator(fcinfo) : (Accumulator *) PG_GETARG_POINTER(0);
+
+	if (!PG_ARGISNULL(1) && !add_ordinary(sum, PG_GETARG_VARLENA_PP(1)))
+	{
+		sum->others = call_builtin(fcinfo, numeric_avg_accum, sum->others, !sum->has_others,
+								   PG_GETARG_DATUM(1));
+		sum->has_others = true;
+	}
+	PG_RETURN_POINTER(sum);
+}
+
+PG_FUNCTION_INFO_V1(streamx_sum_serialise);
+Datum
+streamx_sum_serialise(PG_FUNCTION_ARGS)
+{
+	const Accumulator *sum = (const Accumulator *) PG_GETARG_POINTER(0);
+	Datum state;
+
+	if (!AggCheckCallContext(fcinfo, NULL))
+		elog(ERROR, "aggregate function called in non-aggregate context");
+	state = PointerGetDatum(serialise_ordinary(sum));
+	if (sum->has_others)
+	{
+		state = call_builtin(fcinfo, numeric_avg_deserialize, state, false, (Datum) 0);
+		state = call_builtin(fcinfo, numeric_avg_combine, state, false, sum->others);
+		state = call_builtin(fcinfo, numeric_avg_serialize, state, false, (Datum) 0);
+	}
+	return state;
 }

@@ -18,6 +18,7 @@
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 
+#include "aggregate/sum.h"
 #include "catalog/spi.h"
 #include "query/partial.h"
 
@@ -129,6 +130,7 @@ unmark(Node *node, Rewrite *rewrite)
 			elog(ERROR, "streamx.partial must be given an aggregate");
 		argument = copyObject(argument);
 		mark_partial_aggref((Aggref *) argument, AGGSPLIT_INITIAL_SERIAL);
+		sx_sum_quicken((Aggref *) argument);
 		rewrite->nmarked++;
 		return argument;
 	}

@@ -28,7 +28,7 @@ CREATE VIEW differences AS
 CREATE TABLE numbers (place serial, n numeric, i bigint);
 INSERT INTO numbers (n, i) VALUES (0, 0), (0.000, 1), (1, -1), (-1, 9999), (0.01, -9999), (-0.01, 10000), (9999.9999, -10000), (0.0001, 99990000), (-0.0001, -99990000),
 	(10000, 9223372036854775807), (-10000, -9223372036854775808), (10000.00, 100000000), (99999999.99, -100000000), (-99999999.99, 123456789012), (1e8, NULL), (-1e8, 5000),
-	(5000.5, -5000), (-5000.50, 7), (12345678.9012345678, 8), (1e20, 9), (-1e20, 10), (1e-20, 11), (-1e-20, 12), (1e60, 13), (-1e60, 14), (1e-60, 15),
+	(9999999999999999.99999999, -5000), (-5000.50, 7), (12345678.9012345678, 8), (1e20, 9), (-1e20, 10), (1e-20, 11), (-1e-20, 12), (1e60, 13), (-1e60, 14), (1e-60, 15),
 	(1e123, 16), (1e124, 17), (1e131, 18), (1e132, 19), (1e1000, 20), (-1e1000, 21), ('NaN', 22), ('Infinity', 23), ('-Infinity', 24), (NULL, 25);
 CREATE PROCEDURE put(rows text) LANGUAGE plpgsql AS $$
 BEGIN
@@ -45,7 +45,7 @@ SELECT note_states();
 SELECT is_empty('TABLE differences', 'two states added are what PostgreSQL combines them to');
 SELECT is(count(*), 4::bigint * 36 * 36, 'of all pairs') FROM states;
 CALL put('SELECT a.place, b.place, -c.n, c.i FROM numbers AS a, numbers AS b, numbers AS c WHERE c.place = (a.place + b.place) % 36 + 1');
-CALL put('SELECT a.place, b.place, c.n, c.i FROM numbers AS a JOIN numbers AS b ON a.place < b.place, numbers AS c WHERE c.place < 24');
+CALL put('SELECT a.place, b.place, c.n, c.i FROM numbers AS a JOIN numbers AS b ON a.place < b.place, numbers AS c WHERE c.place < CASE WHEN a.place < 4 THEN 40 WHEN a.place < 10 THEN 18 ELSE 24 END');
 SELECT note_states();
 SELECT is_empty('TABLE differences', 'so are states that were added before, of many rows');
 SELECT is_empty('SELECT * FROM totals WHERE n_sum::text IS DISTINCT FROM n_called::text OR i_sum::text IS DISTINCT FROM i_called::text',
