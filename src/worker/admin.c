@@ -207,7 +207,9 @@ step_reader(int32 reader, int max_rows)
 
 	if (consumer == NULL)
 		return 0;
-	if (consumer->reader->paused)
+	/* a shadow has its partitions from its view, which may have its turn later */
+	if (consumer->reader->paused ||
+		(OidIsValid(consumer->shadow) && consumer->reader->npartitions == 0))
 	{
 		sx_consumer_close(consumer);
 		return 0;

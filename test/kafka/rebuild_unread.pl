@@ -50,6 +50,23 @@ caught_up($node, 'orders');
 shows($node, 'SELECT count FROM lately', '20', 'with the same result');
 verified($node, 'lately');
 
+# A step takes what there is, also while a rebuild waits for the partitions of its view, which has its turn later
+$node->safe_psql('postgres', <<'END');
+SELECT streamx.pause('orders');
+BEGIN;
+CREATE VIEW first WITH (streamx.continuous) AS SELECT count(*) FROM orders;
+CREATE VIEW second WITH (streamx.continuous) AS SELECT count(*) FROM orders;
+SELECT streamx.rebuild('second');
+COMMIT;
+SELECT streamx.pause('second');
+SELECT streamx.resume('second');
+END
+$node->safe_psql('postgres', "SELECT streamx.step('orders', 5)");
+$node->safe_psql('postgres', "SELECT streamx.resume('orders')");
+eventually($node, $rebuilding, '0', 'a view is rebuilt that was stepped first');
+caught_up($node, 'orders');
+verified($node, $_) for qw(first second);
+
 $node->stop;
 $broker->stop;
 done_testing();
