@@ -52,22 +52,30 @@ have_caches_grown(Size caches)
 	return first_caches > 0 && caches > first_caches + MOST_GROWTH;
 }
 
-/* Whether a task repeats what failed: while it waits to, and as long as that alone made the process grow. */
+/*
+ * Whether a task repeats what failed: while it waits to, and as long as that alone made the process
+ * grow.  With too many zones every batch fails here: then it is enough that one has waited, or two
+ * that fail by turns would keep each other here.  What is repeated at once, carefully, has its try.
+ */
 static bool
 has_failing(const List *tasks, Size zones)
 {
+	bool waits = false;
+	bool has_waited = false;
 	const ListCell *lc;
 
 	foreach (lc, tasks)
 	{
 		const SxTask *task = lfirst(lc);
 
+		if (task->is_careful && task->failures == 0)
+			return true;
 		if (task->retry_at_us > sx_now_us())
-			return true;
-		if ((task->is_careful || task->failures > 0) && zones <= SX_MOST_ZONES)
-			return true;
+			waits = true;
+		else if (task->failures > 0)
+			has_waited = true;
 	}
-	return false;
+	return zones <= SX_MOST_ZONES ? waits || has_waited : waits && !has_waited;
 }
 
 void
