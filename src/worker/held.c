@@ -235,12 +235,30 @@ is_at_limits(const SxConsumer *consumer)
 	return true;
 }
 
+/* An end of the log may lie beyond a limit without a message between: marks of transactions, say. */
+static void
+stop_at_limits(const SxConsumer *consumer, const int64 *ends)
+{
+	SxReader *reader = consumer->reader;
+
+	for (int i = 0; i < reader->npartitions; i++)
+	{
+		int64 least = i < consumer->ncommitted ? consumer->committed[i].next_offset : 0;
+		int64 limit = Max(limit_of(consumer, i), Max(least, ends[i]));
+
+		if (reader->partitions[i].next_offset <= limit)
+			continue;
+		reader->partitions[i].next_offset = limit;
+		reader->partitions[i].at_end = false;
+	}
+}
+
 void
 sx_held_stop(SxConsumer *consumer)
 {
 	int64 *ends;
 
-	if (consumer->nheld == 0)
+	if (consumer->nheld == 0 && !sx_consumer_is_bounded(consumer))
 		return;
 	ends = ends_of_batch(consumer);
 	for (int i = consumer->nheld - 1; i >= 0; i--)
@@ -253,6 +271,8 @@ sx_held_stop(SxConsumer *consumer)
 		consumer->reader->partitions[place].next_offset = stand_before(consumer, message, ends);
 		consumer->reader->partitions[place].at_end = false;
 	}
+	if (sx_consumer_is_bounded(consumer))
+		stop_at_limits(consumer, ends);
 	pfree(ends);
 }
 
