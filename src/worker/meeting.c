@@ -16,6 +16,7 @@
  */
 #include "compat.h"
 
+#include "common/int.h"
 #include "storage/lmgr.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -165,11 +166,25 @@ sx_meeting_aim(List *tasks, SxTask *task)
 		sx_consumer_limit(consumer, older ? older->consumer->reader : NULL);
 }
 
-/* Whether the younger one's views can go on where the older one stands. */
+/*
+ * Whether the younger one's views can go on where the older one stands, and what it knows of a partition
+ * does not move the older one's watermark: of two partitions each may be ahead in one.
+ */
 static bool
-have_met(const SxReader *younger, const SxReader *older)
+have_met(const SxReader *younger, const SxReader *older, int64 watermark_delay_us)
 {
-	return sx_reader_is_beside(younger, older) && younger->watermark <= older->watermark;
+	if (!sx_reader_is_beside(younger, older) || younger->watermark > older->watermark)
+		return false;
+	for (int i = 0; i < younger->npartitions; i++)
+	{
+		int64 time = younger->partitions[i].event_time;
+		int64 behind;
+
+		if (time > older->partitions[i].event_time &&
+			!pg_sub_s64_overflow(time, watermark_delay_us, &behind) && behind > older->watermark)
+			return false;
+	}
+	return true;
 }
 
 /* ---- the transaction ---- */
@@ -258,7 +273,8 @@ join_readers(SxTask *task, void *argument)
 	PushActiveSnapshot(GetTransactionSnapshot());
 	younger = sx_reader_load(pair->younger->reader->id);
 	older = sx_reader_load(pair->older->reader->id);
-	if (younger && older && !younger->paused && !older->paused && have_met(younger, older))
+	if (younger && older && !younger->paused && !older->paused &&
+		have_met(younger, older, pair->younger->stream->watermark_delay_us))
 	{
 		sx_spi_begin(&spi);
 		pair->are_joined = have_refused_alike(pair) && have_skipped_alike(pair);
@@ -349,7 +365,9 @@ sx_meeting_join(List *tasks, SxTask *task)
 	if (task->consumer && OidIsValid(task->consumer->shadow))
 		return swap_if_there(tasks, task);
 	if (older == NULL || sx_now_us() < task->join_at_us || task->consumer->nmessages > 0 ||
-		sx_worker_is_stale() || !have_met(task->consumer->reader, older->consumer->reader))
+		sx_worker_is_stale() ||
+		!have_met(task->consumer->reader, older->consumer->reader,
+				  task->consumer->stream->watermark_delay_us))
 		return false;
 	pair.younger = task->consumer;
 	pair.older = older->consumer;
