@@ -684,6 +684,9 @@ watch_connection(SxTask *task)
 		task->state = SX_WORKER_CAUGHT_UP;
 	if (task->consumer->nmessages == 0 && sx_part_is_at_end(task->consumer))
 		sx_catch_up_end(task);
+	/* as after a commit: a worker begun anew limits all its tasks, and some may never have a batch */
+	if (task->consumer->nmessages == 0 && sx_consumer_is_at_end(task->consumer))
+		task->row_limit = 0;
 }
 
 /*
@@ -753,7 +756,8 @@ take_turn(SxTask *task, int64 queue_bytes, size_t batch_bytes, bool gives_way)
 
 	if (sx_now_us() < task->retry_at_us)
 		return task->retry_at_us;
-	if (!prepare(task, queue_bytes) || !discover(task) || !pass_gap(task))
+	/* a record that cannot be read is told here, too: other partitions may always have something */
+	if (!prepare(task, queue_bytes) || !discover(task) || !pass_gap(task) || !pass_unreadable(task))
 		return task->consumer ? task->retry_at_us : Max(task->retry_at_us, sx_now_us() + 1000);
 	follow_others(task);
 	sx_catch_up_show(task);
