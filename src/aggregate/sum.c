@@ -240,6 +240,9 @@ add_sums(const Sum *left, const Sum *right, Sum *sum, int32 *digits)
 		carry(digits, ndigits);
 		if (digits[0] >= 0)
 			return ndigits;
+		/* digits that are none: somebody has made this state up */
+		if (sum->is_negative)
+			return -1;
 		sum->is_negative = true;
 	}
 }

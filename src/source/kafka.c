@@ -37,7 +37,7 @@
 #define RETRY_MS 1000		/* between attempts to go on at a lost position */
 #define PATIENCE 3			/* tries to read a record, before it is told */
 #define SILENCE_MS 1000		/* at an end; then the last message is looked at again */
-#define GAP_TIMEOUT_MS 1500 /* twice fetch.wait.max.ms, and some */
+#define GAP_TIMEOUT_MS 1500 /* many times fetch.wait.max.ms, unless the server says otherwise */
 
 /*
  * Messages handed out, by pointer, so that they can be given back even when the
