@@ -58,26 +58,9 @@ sx_reader_list(Oid stream)
 {
 	static const Oid types[] = {REGCLASSOID};
 	Datum values[] = {ObjectIdGetDatum(stream)};
-	MemoryContext caller = CurrentMemoryContext;
-	List *readers = NIL;
-	SxSpi spi;
-	uint64 nrows;
-	uint64 i;
 
-	sx_spi_begin(&spi);
-	nrows = sx_spi_execute("SELECT reader FROM streamx.readers WHERE stream = $1 ORDER BY reader",
-						   1, types, values, NULL, false);
-	for (i = 0; i < nrows; i++)
-	{
-		bool isnull;
-		Datum id = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull);
-		MemoryContext old = MemoryContextSwitchTo(caller);
-
-		readers = lappend_int(readers, DatumGetInt32(id));
-		MemoryContextSwitchTo(old);
-	}
-	sx_spi_end(&spi);
-	return readers;
+	return sx_spi_list_ints("SELECT reader FROM streamx.readers WHERE stream = $1 ORDER BY reader",
+							lengthof(types), types, values);
 }
 
 SxReader *

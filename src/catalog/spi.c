@@ -134,8 +134,10 @@ sx_spi_look_up(const char *statement, int nargs, const Oid *types, const Datum *
 	return count;
 }
 
-List *
-sx_spi_list_oids(const char *statement, int nargs, const Oid *types, const Datum *values)
+/* The first column of a query's rows, by what makes a list of such. */
+static List *
+list_column(const char *statement, int nargs, const Oid *types, const Datum *values,
+			List *(*append)(List *list, Datum value))
 {
 	MemoryContext caller = CurrentMemoryContext;
 	List *list = NIL;
@@ -146,14 +148,38 @@ sx_spi_list_oids(const char *statement, int nargs, const Oid *types, const Datum
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		bool is_null;
-		Datum oid = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &is_null);
+		Datum value = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &is_null);
 		MemoryContext old = MemoryContextSwitchTo(caller);
 
-		list = lappend_oid(list, DatumGetObjectId(oid));
+		list = append(list, value);
 		MemoryContextSwitchTo(old);
 	}
 	sx_spi_end(&spi);
 	return list;
+}
+
+static List *
+append_oid(List *list, Datum value)
+{
+	return lappend_oid(list, DatumGetObjectId(value));
+}
+
+static List *
+append_int(List *list, Datum value)
+{
+	return lappend_int(list, DatumGetInt32(value));
+}
+
+List *
+sx_spi_list_oids(const char *statement, int nargs, const Oid *types, const Datum *values)
+{
+	return list_column(statement, nargs, types, values, append_oid);
+}
+
+List *
+sx_spi_list_ints(const char *statement, int nargs, const Oid *types, const Datum *values)
+{
+	return list_column(statement, nargs, types, values, append_int);
 }
 
 bool

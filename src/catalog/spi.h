@@ -51,9 +51,14 @@ sx_spi_look_up(const char *statement, int nargs, const Oid *types, const Datum *
 /* Whether such a look-up is going on: rows that wait for their merge are nothing to it. */
 extern bool sx_spi_is_looking_up(void);
 
-/* The first column of a query's rows, none of them NULL, as OIDs in the current memory context; not between the pair. */
+/*
+ * The first column of a query's rows, none of them NULL, as OIDs, or as int4, in the current
+ * memory context; not between the pair.
+ */
 extern List *
 sx_spi_list_oids(const char *statement, int nargs, const Oid *types, const Datum *values);
+extern List *
+sx_spi_list_ints(const char *statement, int nargs, const Oid *types, const Datum *values);
 
 /* A one-off statement text (quoted by the caller with quote_identifier/quote_literal). */
 extern uint64 sx_spi_run(const char *statement);

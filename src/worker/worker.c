@@ -202,23 +202,8 @@ list_readers(Oid stream)
 		" ORDER BY r.reader";
 	Oid types[] = {REGCLASSOID};
 	Datum values[] = {ObjectIdGetDatum(stream)};
-	MemoryContext caller = CurrentMemoryContext;
-	List *readers = NIL;
-	SxSpi spi;
 
-	sx_spi_begin(&spi);
-	sx_spi_execute(statement, 1, types, values, NULL, true);
-	for (uint64 i = 0; i < SPI_processed; i++)
-	{
-		bool isnull;
-		Datum id = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull);
-		MemoryContext old = MemoryContextSwitchTo(caller);
-
-		readers = lappend_int(readers, DatumGetInt32(id));
-		MemoryContextSwitchTo(old);
-	}
-	sx_spi_end(&spi);
-	return readers;
+	return sx_spi_list_ints(statement, lengthof(types), types, values);
 }
 
 /* Which of the stream's workers that run this one is. */
