@@ -20,7 +20,7 @@ my @faults = (
 	{ name => 'SIGTERM to the launcher', number => 3, do => sub { signal_process($_[0], 'TERM', 'streamx launcher') } },
 	{ name => 'queries are cancelled', number => 3, do => \&cancel_queries },
 	{ name => 'backends are terminated', number => 3, do => sub { ask_of_backends($_[0], 'pg_terminate_backend', 'client backend') } },
-	{ name => 'a worker freezes', group => 'server', number => 6, do => sub { $_[1]{frozen} = signal_process($_[0], 'STOP', 'streamx worker') }, heal => sub { kill 'CONT', $_[1]{frozen} if $_[1]{frozen} } },
+	{ name => 'a worker freezes', group => 'server', number => 6, do => \&freeze },
 	{ name => 'no workers are allowed', number => 33, do => sub { set($_[0], 'streamx.max_workers', 0); ask_of_backends($_[0], 'pg_terminate_backend', 'streamx worker') },
 		heal => sub { reset_settings($_[0], 'streamx.max_workers') } },
 	{ name => 'streams are disabled', number => 33, do => sub { set($_[0], 'streamx.enabled', 'off') }, heal => sub { reset_settings($_[0], 'streamx.enabled') } },
@@ -101,6 +101,15 @@ sub signal_process
 	return unless @pids;
 	kill $signal, $pids[ $choice * @pids ];
 	return $pids[ $choice * @pids ];
+}
+
+# It thaws by itself: it may hold the stream's lock, and another fault may wait for that before anything is healed.
+sub freeze
+{
+	my ($world) = @_;
+	my $pid = signal_process($world, 'STOP', 'streamx worker');
+
+	system("(sleep 1; kill -CONT $pid) >/dev/null 2>&1 &") if $pid;
 }
 
 sub ask_of_backends
