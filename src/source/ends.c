@@ -86,8 +86,7 @@ refresh_ends(SxSource *source, bool must_ask)
 	{
 		SxSourcePartition *partition = &source->partitions[i];
 
-		if (partition->at_end || partition->has_gap || partition->is_stopped ||
-			!compare_with_end(source, i))
+		if (partition->at_end || sx_kafka_rests(partition) || !compare_with_end(source, i))
 			continue;
 		source->is_behind = true;
 		if (!must_ask)

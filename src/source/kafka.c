@@ -190,8 +190,6 @@ lose(SxSource *source, int at)
 	Position *position = &source->positions[at];
 	int64 due = Max(position->retry_ms, 1);
 
-	if (source->partitions[at].is_stopped)
-		return;
 	position->is_lost = true;
 	source->repair_ms = source->repair_ms == 0 ? due : Min(source->repair_ms, due);
 }
@@ -206,8 +204,6 @@ restart(SxSource *source, int at)
 {
 	Position *position = &source->positions[at];
 
-	if (source->partitions[at].is_stopped)
-		return;
 	(void) rd_kafka_consume_stop(source->handle.topic, source->partitions[at].partition);
 	position->is_lost = !start(source, at);
 	position->is_out_of_range = false;
@@ -313,7 +309,7 @@ take_end(SxSource *source, int at, int64 offset)
 	SxSourcePartition *partition = &source->partitions[at];
 
 	source->handle.is_connected = true;
-	if (partition->has_gap || partition->is_stopped || source->positions[at].is_lost ||
+	if (sx_kafka_rests(partition) || source->positions[at].is_lost ||
 		offset < partition->next_offset)
 		return;
 	source->has_news |= offset > partition->next_offset || !partition->at_end;
@@ -398,7 +394,7 @@ take_event(SxSource *source, const rd_kafka_message_t *event)
 	if (event->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET)
 	{
 		/* this event has no version: one from before a seek can still come */
-		if (at >= 0 && !source->partitions[at].has_gap)
+		if (at >= 0 && !sx_kafka_rests(&source->partitions[at]))
 		{
 			source->positions[at].is_out_of_range = true;
 			lose(source, at);
@@ -406,7 +402,7 @@ take_event(SxSource *source, const rd_kafka_message_t *event)
 		return;
 	}
 	sx_handle_note(&source->handle, event->err, rd_kafka_message_errstr(event));
-	if (at < 0 || source->partitions[at].has_gap || keeps_position(event->err))
+	if (at < 0 || sx_kafka_rests(&source->partitions[at]) || keeps_position(event->err))
 		return;
 	if (is_of_record(event->err))
 		note_spoilt(source, at, source->handle.reason);
@@ -486,7 +482,7 @@ expect_sign_of_life(SxSource *source)
 	source->handle.went_down = false;
 	for (int i = 0; i < source->npartitions; i++)
 	{
-		if (!source->partitions[i].has_gap && !source->positions[i].is_lost)
+		if (!sx_kafka_rests(&source->partitions[i]) && !source->positions[i].is_lost)
 			restart(source, i);
 	}
 }
@@ -603,7 +599,7 @@ void
 sx_source_distrust(SxSource *source)
 {
 	for (int i = 0; i < source->npartitions; i++)
-		if (!source->partitions[i].has_gap)
+		if (!sx_kafka_rests(&source->partitions[i]))
 			distrust(source, i);
 }
 
@@ -614,12 +610,11 @@ hand_out(SxSource *source, int at, rd_kafka_message_t **slot, SxMessage *message
 	int64 offset = (*slot)->offset;
 	SxSourcePartition *partition = &source->partitions[at];
 	Position *position = &source->positions[at];
+	bool is_off = position->is_lost || sx_kafka_rests(partition);
 
-	if (unlikely(offset < partition->next_offset || position->is_lost || partition->has_gap ||
-				 partition->is_stopped))
+	if (unlikely(is_off || offset < partition->next_offset))
 	{
-		if (position->is_checking && !position->is_lost && !partition->has_gap &&
-			!partition->is_stopped)
+		if (position->is_checking && !is_off)
 			look_again(source, at, slot);
 		return false;
 	}

@@ -66,6 +66,13 @@ sx_kafka_place(const SxSource *source, int32 partition)
 	return partition >= 0 && partition < source->nindex ? source->index[partition] : -1;
 }
 
+/* Whether nothing more is taken from a partition until sx_source_seek. */
+static inline bool
+sx_kafka_rests(const SxSourcePartition *partition)
+{
+	return partition->has_gap || partition->is_stopped;
+}
+
 /* Look after end offsets, when so many messages were just taken. */
 extern void sx_kafka_watch_ends(SxSource *source, int handed);
 
