@@ -136,16 +136,21 @@ ends_of_batch(const SxConsumer *consumer)
 	return ends;
 }
 
+/* The farthest that the reader may stand in a partition: at its limit, unless it has passed that already. */
+static int64
+farthest(const SxConsumer *consumer, int place, const int64 *ends)
+{
+	int64 least = place < consumer->ncommitted ? consumer->committed[place].next_offset : 0;
+
+	return Max(limit_of(consumer, place), Max(least, ends[place]));
+}
+
 /* Where the reader stands in a partition in which this is the first message that waits. */
 static int64
 stand_before(const SxConsumer *consumer, const SxMessage *message, const int64 *ends)
 {
-	int place = place_of(consumer, message->partition);
-	int64 least = place < consumer->ncommitted ? consumer->committed[place].next_offset : 0;
-
 	/* there is none between the last message taken and this one: the limit may be */
-	least = Max(least, ends[place]);
-	return Min(message->offset, Max(limit_of(consumer, place), least));
+	return Min(message->offset, farthest(consumer, place_of(consumer, message->partition), ends));
 }
 
 /*
@@ -243,12 +248,11 @@ stop_at_limits(const SxConsumer *consumer, const int64 *ends)
 
 	for (int i = 0; i < reader->npartitions; i++)
 	{
-		int64 least = i < consumer->ncommitted ? consumer->committed[i].next_offset : 0;
-		int64 limit = Max(limit_of(consumer, i), Max(least, ends[i]));
+		int64 most = farthest(consumer, i, ends);
 
-		if (reader->partitions[i].next_offset <= limit)
+		if (reader->partitions[i].next_offset <= most)
 			continue;
-		reader->partitions[i].next_offset = limit;
+		reader->partitions[i].next_offset = most;
 		reader->partitions[i].at_end = false;
 	}
 }
