@@ -105,7 +105,6 @@ static void check_value(const Option *option, const char *value);
 static void check_topic(const Option *option, const char *value);
 static void check_path(const Option *option, const char *value);
 static bool is_end(const char *start);
-static TimestampTz parse_start(const char *value);
 static void check_start(const Option *option, const char *value);
 static int check_choice(const Option *option, const char *value);
 static const Option *find_option(SxOptionScope scope, const char *name);
@@ -200,7 +199,7 @@ sx_option_start(List *options)
 
 	if (value == NULL || is_end(value))
 		return value;
-	if (timestamp2tm(parse_start(value), NULL, &tm, &fsec, NULL, NULL) != 0)
+	if (timestamp2tm(sx_option_start_time(value), NULL, &tm, &fsec, NULL, NULL) != 0)
 		ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 						errmsg("timestamp out of range: \"%s\"", value)));
 	tm.tm_isdst = 0; /* or no zone is written */
@@ -423,12 +422,11 @@ is_end(const char *start)
 	return strcmp(start, "earliest") == 0 || strcmp(start, "latest") == 0;
 }
 
-/* A start that is a time, by the settings of the session. */
-static TimestampTz
-parse_start(const char *value)
+TimestampTz
+sx_option_start_time(const char *start)
 {
 	return DatumGetTimestampTz(DirectFunctionCall3(
-		timestamptz_in, CStringGetDatum(value), ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+		timestamptz_in, CStringGetDatum(start), ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
 }
 
 static void
@@ -436,7 +434,7 @@ check_start(const Option *option, const char *value)
 {
 	if (is_end(value))
 		return;
-	if (TIMESTAMP_NOT_FINITE(parse_start(value)))
+	if (TIMESTAMP_NOT_FINITE(sx_option_start_time(value)))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("invalid value for option \"%s\": \"%s\"", full_name(option), value),
 						errhint("Give 'earliest', 'latest' or a timestamp.")));

@@ -61,6 +61,9 @@ extern const char *sx_option_get(List *options, const char *name);
 /* The view option "start" as it means the same to every session, a time in UTC; NULL when it is not there. */
 extern const char *sx_option_start(List *options);
 
+/* A start that is neither 'earliest' nor 'latest': a time, which without a zone is one of the session's. */
+extern TimestampTz sx_option_start_time(const char *start);
+
 /*
  * Values of options, with their defaults; a bad value is an error with a hint.
  * Intervals are returned in microseconds and must be pure time (no months;

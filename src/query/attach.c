@@ -24,6 +24,7 @@
 #include "batch/batch.h"
 #include "batch/log.h"
 #include "catalog/debug_point.h"
+#include "catalog/option.h"
 #include "catalog/reader.h"
 #include "catalog/setting.h"
 #include "catalog/spi.h"
@@ -172,7 +173,6 @@ log_position(const SxStream *stream, Oid log, const char *start, int64 end)
 {
 	char *statement;
 	int64 offset = 0;
-	Datum time;
 	SxSpi spi;
 	bool is_null;
 
@@ -180,11 +180,9 @@ log_position(const SxStream *stream, Oid log, const char *start, int64 end)
 		return 0;
 	if (strcmp(start, "latest") == 0)
 		return end;
-	time = DirectFunctionCall3(timestamptz_in, CStringGetDatum(start), ObjectIdGetDatum(InvalidOid),
-							   Int32GetDatum(-1));
 	statement = psprintf(
 		"SELECT coalesce(min(\"offset\"), " INT64_FORMAT ") FROM %s WHERE recorded_at >= %s", end,
-		sx_sql_name(log), quote_literal_cstr(timestamptz_to_str(DatumGetTimestampTz(time))));
+		sx_sql_name(log), quote_literal_cstr(timestamptz_to_str(sx_option_start_time(start))));
 	sx_spi_begin(&spi);
 	sx_spi_run(statement);
 	offset =

@@ -10,6 +10,7 @@
 #include "utils/inval.h"
 #include "utils/timestamp.h"
 
+#include "catalog/option.h"
 #include "catalog/spi.h"
 #include "worker/consumer.h"
 
@@ -31,9 +32,7 @@ find_start(SxConsumer *consumer, int32 partition, bool is_first, int timeout_ms,
 	}
 	else
 	{
-		TimestampTz at = DatumGetTimestampTz(
-			DirectFunctionCall3(timestamptz_in, CStringGetDatum(start),
-								ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+		TimestampTz at = sx_option_start_time(start);
 		int64 epoch_ms = (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * (int64) SECS_PER_DAY * 1000;
 
 		return sx_source_offset_at(consumer->source, partition, at / 1000 + epoch_ms, timeout_ms,
