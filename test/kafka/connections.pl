@@ -5,6 +5,7 @@ use strict;
 use warnings;
 
 use IPC::Run;
+use Numbers;
 use Proxy;
 use StreamX;
 use Test::More;
@@ -14,36 +15,13 @@ my $broker = StreamX::Broker->new(orders => 2);
 my $proxy = Proxy->new($broker->address);
 my $address = $proxy->address;
 my $node = streamx_node('connections', settings => [ q{streamx.discovery_interval = '100ms'}, q{streamx.max_restart_backoff = '200ms'} ]);
-my $sent = 0;
-
-sub send_orders
-{
-	my ($n) = @_;
-
-	for my $partition (0, 1)
-	{
-		$broker->produce('orders', $partition, map { qq({"n": $_}) } grep { $_ % 2 == $partition } $sent + 1 .. $sent + $n);
-	}
-	$sent += $n;
-}
-
-sub each_counts_once
-{
-	my ($title) = @_;
-
-	caught_up($node, 'orders');
-	shows($node, 'SELECT n, numbers, sum FROM total', join('|', $sent, $sent, $sent * ($sent + 1) / 2), "$title: each message counts once");
-	verified($node, $_) for qw(total parities);
-}
 
 $node->safe_psql('postgres', <<"END");
 CREATE SERVER kafka FOREIGN DATA WRAPPER streamx OPTIONS (bootstrap_servers '$address', socket_timeout_ms '2000', reconnect_backoff_max_ms '200');
-CREATE FOREIGN TABLE orders (n int) SERVER kafka OPTIONS (topic 'orders');
-CREATE VIEW total WITH (streamx.continuous) AS SELECT count(*) AS n, count(DISTINCT n) AS numbers, sum(n) FROM orders;
-CREATE VIEW parities WITH (streamx.continuous) AS SELECT n % 2 AS parity, count(*), sum(n) FROM orders GROUP BY 1;
 END
-send_orders(100);
-each_counts_once('through a proxy');
+my $numbers = Numbers->new($node, $broker);
+$numbers->send_more(100);
+$numbers->count_once('through a proxy');
 
 # Fault 44: of whom brokers see requests
 my $name = $node->safe_psql('postgres', q{SELECT format('streamx-%s-%s-%s', d.oid, stream::oid, reader) FROM streamx.readers, pg_database d WHERE datname = current_database()});
@@ -79,8 +57,8 @@ END
 	$watch = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', 'CALL watch()' ], '>', \$out, '2>', \$err);
 	for (1 .. 8)
 	{
-		send_orders(10);
-		eventually($node, 'SELECT n FROM total', $sent, 'fault 8: messages come through, slowly');
+		$numbers->send_more(10);
+		eventually($node, 'SELECT n FROM total', $numbers->sent, 'fault 8: messages come through, slowly');
 	}
 	cmp_ok($node->safe_psql('postgres', 'SELECT batches FROM streamx.stat_workers'), '>=', $batches + 8, 'fault 8: in batches');
 	cmp_ok($proxy->count($_), '>=', $before{$_} + 4, "fault 8: meanwhile the broker was asked: $_") for sort keys %before;
@@ -91,7 +69,7 @@ END
 	# a batch can take that long on a busy machine, but not one after the other
 	shows($node, q{SELECT count(*) < 3 FROM held WHERE seen_last - seen_first > '250 ms'}, 't', 'fault 8: no transaction and no snapshot waits for an answer');
 	$proxy->tell('slow 0');
-	each_counts_once('fault 8');
+	$numbers->count_once('fault 8');
 }
 
 # Fault 9: nothing comes back, not even an error
@@ -102,11 +80,11 @@ END
 	my ($rc, $out, $err);
 
 	$proxy->tell('hole');
-	send_orders(100);
+	$numbers->send_more(100);
 	ok($proxy->wait_until('given up', $given_up + 1), 'fault 9: a connection over which nothing comes back is given up');
 	cmp_ok(time - $began, '<', 30, 'fault 9: after socket_timeout_ms, not after a minute');
 	eventually($node, 'SELECT state FROM streamx.stat_workers', 'disconnected', 'fault 9: the worker says so');
-	shows($node, 'SELECT n FROM total', $sent - 100, 'fault 9: its views can be read');
+	shows($node, 'SELECT n FROM total', $numbers->sent - 100, 'fault 9: its views can be read');
 	($rc, $out, $err) = $node->psql('postgres', q{SET statement_timeout = '1 s'; SELECT count(*) FROM orders});
 	like($err, qr/canceling statement due to statement timeout/, 'fault 9: a query of the topic can be cancelled');
 	$began = time;
@@ -120,7 +98,7 @@ END
 	$node->start;
 	eventually($node, 'SELECT state FROM streamx.stat_workers', 'disconnected', 'fault 9: a server starts all the same');
 	$proxy->tell('flow');
-	each_counts_once('fault 9: when answers come again');
+	$numbers->count_once('fault 9: when answers come again');
 }
 
 # Fault 10: each harm is done four times, to messages that no view has yet
@@ -129,19 +107,18 @@ for my $harm ('cut', 'flip', 'noise')
 	my $done = $proxy->count('harm');
 
 	$proxy->tell(qq($harm 4 "n": \\d));
-	send_orders(100);
+	$numbers->send_more(100);
 	ok($proxy->wait_until('harm', $done + 4), "fault 10: $harm");
-	each_counts_once("fault 10: $harm");
+	$numbers->count_once("fault 10: $harm");
 }
 
 # and over and over: of a record that nobody can read the log and the views say so
 $proxy->tell('flip 1000000 "n": \d');
-$broker->produce('orders', 0, sprintf('{"n": %d}', $sent + 1));
+$numbers->send_next(0);
 eventually($node, q{SELECT state, failures > 1 FROM streamx.stat_views WHERE view = 'total'::regclass}, 'failing|t', 'fault 10: a record that is never good is an error');
 shows($node, q{SELECT last_error ~ '^could not read partition 0 of Kafka topic "orders" from offset \d+ on: ' FROM streamx.stat_workers}, 't', 'fault 10: with its place');
 $proxy->tell('flip 0 "n": \d');
-$sent++;
-each_counts_once('fault 10: when it is good again');
+$numbers->count_once('fault 10: when it is good again');
 eventually($node, 'SELECT state FROM streamx.stat_workers', 'caught up', 'fault 10: it is none any more');
 
 $node->stop;

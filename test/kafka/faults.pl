@@ -3,6 +3,7 @@
 use strict;
 use warnings;
 
+use Numbers;
 use PostgreSQL::Test::Utils;
 use StreamX;
 use Test::More;
@@ -11,27 +12,6 @@ use Time::HiRes qw(usleep);
 my $broker = StreamX::Broker->new(orders => 2, broken => 1);
 # %n: so that the log tells how long the pauses are
 my $node = streamx_node('faults', broker => $broker, settings => [ q{log_line_prefix = '%n [%p] %b '} ]);
-my $sent = 0;
-
-sub send_orders
-{
-	my ($n) = @_;
-
-	for my $partition (0, 1)
-	{
-		$broker->produce('orders', $partition, map { qq({"n": $_}) } grep { $_ % 2 == $partition } $sent + 1 .. $sent + $n);
-	}
-	$sent += $n;
-}
-
-sub each_counts_once
-{
-	my ($title) = @_;
-
-	caught_up($node, 'orders');
-	shows($node, 'SELECT n, numbers FROM total', "$sent|$sent", "$title: each message counts once");
-	verified($node, $_) for qw(total parities);
-}
 
 sub worker_of
 {
@@ -41,16 +21,14 @@ sub worker_of
 }
 
 $node->safe_psql('postgres', <<'END');
-CREATE FOREIGN TABLE orders (n int) SERVER kafka OPTIONS (topic 'orders');
-CREATE VIEW total WITH (streamx.continuous) AS SELECT count(*) AS n, count(DISTINCT n) AS numbers FROM orders;
-CREATE VIEW parities WITH (streamx.continuous) AS SELECT n % 2 AS parity, count(*), sum(n) FROM orders GROUP BY 1;
 CREATE FOREIGN TABLE broken (n int) SERVER kafka OPTIONS (topic 'broken', on_error 'stop');
 CREATE VIEW broken_total WITH (streamx.continuous) AS SELECT count(*) AS n FROM broken;
 END
-send_orders(100);
+my $numbers = Numbers->new($node, $broker);
+$numbers->send_more(100);
 $broker->produce('broken', 0, '{"n": 1}');
 caught_up($node, 'broken');
-each_counts_once('to begin with');
+$numbers->count_once('to begin with');
 
 # Fault 5: an error again and again, after pauses of 1 s, 2 s, 4 s, ...
 my $failures = "SELECT failures >= %d FROM streamx.stat_views WHERE view = 'broken_total'::regclass";
@@ -66,8 +44,8 @@ cmp_ok(scalar @times, '>=', 3, 'fault 5: a batch that fails is tried again, and 
 cmp_ok($times[1] - $times[0], '>', 0.5, 'fault 5: not at once');
 cmp_ok($times[2] - $times[1], '>', 1.5, 'fault 5: and then later still');
 eventually($node, q{SELECT state, last_error LIKE '%stream "broken", partition 0, offset 1%' FROM streamx.stat_workers WHERE stream_name = 'broken'}, 'failing|t', 'fault 5: stat_workers says what is wrong');
-send_orders(100);
-each_counts_once('fault 5: meanwhile, in another stream');
+$numbers->send_more(100);
+$numbers->count_once('fault 5: meanwhile, in another stream');
 $node->safe_psql('postgres', q{ALTER SYSTEM SET streamx.max_restart_backoff = '200ms'});
 $node->reload;
 # if they went on doubling that would take minutes
@@ -80,13 +58,13 @@ shows($node, q{SELECT failures FROM streamx.stat_views WHERE view = 'broken_tota
 # Fault 3: signals to a worker that waits for messages
 my $pid = worker_of('orders');
 shows($node, "SELECT pg_cancel_backend($pid)", 't', 'fault 3: a worker that waits for messages is cancelled');
-send_orders(100);
-each_counts_once('fault 3: pg_cancel_backend');
+$numbers->send_more(100);
+$numbers->count_once('fault 3: pg_cancel_backend');
 is(worker_of('orders'), $pid, 'fault 3: which does not end it');
 shows($node, "SELECT pg_terminate_backend($pid, 2000)", 't', 'fault 3: pg_terminate_backend does, within two seconds');
 eventually($node, "SELECT count(*) FROM streamx.stat_workers WHERE stream_name = 'orders' AND pid <> $pid", '1', 'fault 3: but not for good');
-send_orders(100);
-each_counts_once('fault 3: pg_terminate_backend');
+$numbers->send_more(100);
+$numbers->count_once('fault 3: pg_terminate_backend');
 
 # and to one in the middle of a batch, which waits for a lock
 for my $signal ('pg_cancel_backend(pid)', 'pg_terminate_backend(pid, 2000)')
@@ -95,12 +73,12 @@ for my $signal ('pg_cancel_backend(pid)', 'pg_terminate_backend(pid, 2000)')
 	my $holder = $node->background_psql('postgres');
 
 	$holder->query_safe("BEGIN; LOCK TABLE $state IN SHARE MODE");
-	send_orders(100);
+	$numbers->send_more(100);
 	eventually($node, q{SELECT count(*) > 0 FROM pg_stat_activity WHERE backend_type = 'streamx worker' AND wait_event_type = 'Lock'}, 't', 'fault 3: a batch is under way');
 	shows($node, "SELECT $signal FROM streamx.stat_workers WHERE stream_name = 'orders'", 't', "fault 3: $signal");
 	$holder->query_safe('COMMIT');
 	$holder->quit;
-	each_counts_once("fault 3: $signal in a batch");
+	$numbers->count_once("fault 3: $signal in a batch");
 }
 
 eventually($node, q{SELECT count(DISTINCT reader) FROM streamx.view_streams WHERE stream = 'orders'::regclass}, '1', 'the views are together');
@@ -111,18 +89,18 @@ for my $end ('ROLLBACK', 'COMMIT')
 	my $other = $node->background_psql('postgres');
 
 	$other->query_safe(q{BEGIN; SELECT streamx.pause('orders')}); # it has the stream's lock now
-	send_orders(100);
+	$numbers->send_more(100);
 	eventually($node, q{SELECT count(*) FROM pg_locks JOIN streamx.stat_workers USING (pid) WHERE NOT granted AND stream_name = 'orders'}, '1', 'fault 6: the worker waits for its turn');
 	is($other->query_safe(q{SELECT streamx.step('orders', 1000)}), '100', 'fault 6: another one takes the same messages');
 	$other->query_safe(qq{SELECT streamx.resume('orders'); $end});
 	$other->quit;
-	each_counts_once("fault 6: after its $end");
+	$numbers->count_once("fault 6: after its $end");
 }
 
 # and one whose positions are not those that are stored any more
 my $old = $node->background_psql('postgres', on_error_stop => 0);
 $node->safe_psql('postgres', q{SELECT streamx.pause('orders')});
-send_orders(100);
+$numbers->send_more(100);
 $old->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT n FROM total');
 shows($node, q{SELECT streamx.step('orders', 1000)}, '100', 'fault 6: one moves the stream');
 $old->query(q{SELECT streamx.step('orders', 1000)});
@@ -130,7 +108,7 @@ like($old->{stderr}, qr/could not serialize access|was moved by somebody else/, 
 $old->query('ROLLBACK');
 $old->quit;
 $node->safe_psql('postgres', q{SELECT streamx.resume('orders')});
-each_counts_once('fault 6: with the whole batch');
+$numbers->count_once('fault 6: with the whole batch');
 
 $node->stop;
 $broker->stop;
