@@ -99,7 +99,7 @@ CREATE TABLE streamx.progress (
     fingerprint  bigint,
     filtered     bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (reader, topic, "partition")
-) WITH (fillfactor = 40);
+) WITH (fillfactor = 40, vacuum_truncate = off);
 COMMENT ON TABLE streamx.progress IS 'offsets and watermark of each reader, moved by compare-and-set in the transaction of each micro-batch';
 COMMENT ON COLUMN streamx.progress.event_time IS 'greatest event time accepted from the partition';
 COMMENT ON COLUMN streamx.progress.last_offset IS 'of the last message read';
@@ -253,7 +253,7 @@ CREATE TABLE streamx_internal.removal (
     is_deleting      boolean NOT NULL DEFAULT false,
     deleting_groups  bigint[] NOT NULL DEFAULT '{}',
     refusals_through timestamptz NOT NULL DEFAULT '-infinity'
-) WITH (fillfactor = 40);
+) WITH (fillfactor = 40, vacuum_truncate = off);
 COMMENT ON TABLE streamx_internal.removal IS 'what views with streamx.retention or streamx.refused_retention have let go';
 COMMENT ON COLUMN streamx_internal.removal.removed_through IS 'windows that end by then are removed: the view does not show them';
 COMMENT ON COLUMN streamx_internal.removal.deleting_through IS 'removed_through when the present, or last, pass over the state table began';
@@ -271,7 +271,7 @@ CREATE TABLE streamx_internal.folding (
     folding_from    timestamptz NOT NULL DEFAULT '-infinity',
     is_folding      boolean NOT NULL DEFAULT false,
     folding_groups  bigint[] NOT NULL DEFAULT '{}'
-) WITH (fillfactor = 40);
+) WITH (fillfactor = 40, vacuum_truncate = off);
 COMMENT ON TABLE streamx_internal.folding IS 'how far views without streamx.retain_inputs have folded the inputs of sealed windows';
 COMMENT ON COLUMN streamx_internal.folding.folding_through IS 'windows that end by then are what the present, or last, pass over the state table is for';
 COMMENT ON COLUMN streamx_internal.folding.folding_from IS 'the slice_start at which the next step begins';

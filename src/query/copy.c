@@ -152,9 +152,8 @@ copy_table(const SxRelations *relations, const char *name, Oid source, int fillf
 	List *columns = NIL;
 	ListCell *lc;
 
-	sx_spi_run(psprintf("CREATE TABLE " INTERNAL_SCHEMA ".%s (LIKE %s INCLUDING INDEXES)"
-						" WITH (fillfactor = %d)",
-						name, sx_sql_name(source), fillfactor));
+	sx_spi_run(psprintf("CREATE TABLE " INTERNAL_SCHEMA ".%s (LIKE %s INCLUDING INDEXES)%s", name,
+						sx_sql_name(source), sx_relations_storage(fillfactor)));
 	sx_spi_execute("SELECT attname FROM pg_catalog.pg_attribute WHERE attrelid = $1"
 				   " AND attnum > 0 AND NOT attisdropped AND attstattarget = 0",
 				   1, types, values, NULL, false);

@@ -294,6 +294,13 @@ unique_columns(const SxDefinition *definition, Query *delta)
 	return columns.data;
 }
 
+const char *
+sx_relations_storage(int fillfactor)
+{
+	return psprintf(" WITH (fillfactor = %d, vacuum_truncate = off, toast.vacuum_truncate = off)",
+					fillfactor);
+}
+
 /* The state table: the delta's columns, and the two indexes. */
 static void
 create_state(SxRelations *relations, Query *delta)
@@ -309,7 +316,7 @@ create_state(SxRelations *relations, Query *delta)
 	appendStringInfo(&sql, "CREATE TABLE " INTERNAL_SCHEMA ".%s (", name);
 	append_columns(&sql, delta, "slice_start", is_composed(definition) ? "from_window" : NULL);
 	append_finals(&sql, definition);
-	appendStringInfoString(&sql, ") WITH (fillfactor = 50)");
+	appendStringInfo(&sql, ")%s", sx_relations_storage(50));
 	sx_spi_run(sql.data);
 	skip_statistics(name, delta);
 	sx_spi_run(psprintf("CREATE UNIQUE INDEX ON " INTERNAL_SCHEMA ".%s (%s) NULLS NOT DISTINCT",
@@ -378,7 +385,7 @@ create_input_table(SxRelations *relations, const char *name, const Query *query)
 		appendStringInfo(&sql, ", %s ", entry->resname);
 		sx_append_type(&sql, exprType(expr), exprTypmod(expr), exprCollation(expr));
 	}
-	appendStringInfoString(&sql, ") WITH (fillfactor = 80)");
+	appendStringInfo(&sql, ")%s", sx_relations_storage(80));
 	sx_spi_run(sql.data);
 	skip_statistics(name, query);
 	sx_spi_run(psprintf("CREATE INDEX ON " INTERNAL_SCHEMA ".%s (input_group, hash)", name));

@@ -52,6 +52,12 @@ extern void sx_relations_redefine(SxRelations *relations, const Query *original)
 
 /* For who makes relations one by one.  Between sx_spi_begin and sx_spi_end: */
 
+/*
+ * " WITH (...)" of a table of states or inputs.  Vacuum gives no room at its end back to the
+ * system: for that it locks out the batches, and the windows to come need the room again.
+ */
+extern const char *sx_relations_storage(int fillfactor);
+
 /* A name for the state table that no relation has; sets id. */
 extern char *sx_relations_state_name(SxRelations *relations);
 
