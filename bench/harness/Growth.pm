@@ -6,7 +6,7 @@ use warnings;
 use Exporter qw(import);
 use List::Util qw(max sum0);
 
-our @EXPORT = qw(growth is_growing);
+our @EXPORT = qw(growth is_growing most_in_tenths);
 
 # Values first, last and most; the slope an hour of the second half, what it makes of that half, and the mean there.
 sub growth
@@ -28,6 +28,14 @@ sub is_growing
 	my ($growth, $least) = @_;
 
 	return $growth->{grown} > max($least, $growth->{mean} / 10);
+}
+
+# The greatest of each tenth of ten values or more: what rises and falls shows there whether it rises as a whole.
+sub most_in_tenths
+{
+	my (@values) = @_;
+
+	return map { max(@values[ $_ * @values / 10 .. ($_ + 1) * @values / 10 - 1 ]) } 0 .. 9;
 }
 
 # Of y by x.
