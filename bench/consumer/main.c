@@ -6,7 +6,7 @@
  *	consumer NAME --broker A --topic T --partitions N --events N --window KIND,MS[,MS] --result TABLE
  *			 --csv FILE [--batch-rows N] [--follow] [--groups N] [--postgres A]
  *
- * NAME is r0, r1, r2 (raw.c), n1, n2 (table.c) or dump.  --result and --csv say where the
+ * NAME is r0, r1, r2 (raw.c), n1, n2, n2-windows (table.c) or dump.  --result and --csv say where the
  * results go, of those who have a database and of those who have not; PGHOST and PGPORT
  * lead to it.  Exit status 3: it has no such windows.
  */
@@ -30,7 +30,7 @@ enum
 	NO_SUCH_WINDOWS = 3
 };
 
-static const Contestant *const contestants[] = {&r0, &r1, &r2, &n1, &n2, &dump};
+static const Contestant *const contestants[] = {&r0, &r1, &r2, &n1, &n2, &n2_windows, &dump};
 
 static volatile sig_atomic_t is_ended = 0;
 

@@ -51,6 +51,7 @@ extern const Contestant r1;
 extern const Contestant r2;
 extern const Contestant n1;
 extern const Contestant n2;
+extern const Contestant n2_windows;
 extern const Contestant dump;
 
 #endif

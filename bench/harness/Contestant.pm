@@ -45,6 +45,7 @@ my @contestants = (
 	{ name => 'r2', title => 'R2: and a hash table in C', program => 'consumer/consumer', result => 'csv' },
 	{ name => 'n1', title => 'N1: upsert by order', program => 'consumer/consumer', result => 'table' },
 	{ name => 'n2', title => 'N2: upsert by batch', program => 'consumer/consumer', result => 'table', is_batched => 1 },
+	{ name => 'n2-windows', title => 'N2, and an index of windows', program => 'consumer/consumer', result => 'table', is_batched => 1 },
 	{ name => 'trigger-row', title => 'COPY, trigger by row', program => 'trigger', result => 'table' },
 	{ name => 'trigger-statement', title => 'COPY, trigger by statement', program => 'trigger', result => 'table' },
 	{ name => 'flink-tvf', title => 'Flink, window TVF', program => 'jvm/run', result => 'table' },

@@ -24,13 +24,13 @@ my %plans = (
 	standard => {
 		count => 2_000_000, runs => 3, follows => [qw(streamx n2)], seconds => 10, reads => 1,
 		races => [
-			[ 'tumble-10', \@all ], [ 'tumble-10k', [ qw(r2 streamx n2 streamx-2), @jvm ] ], [ 'hop-60', [qw(r2 streamx n2)] ],
-			[ 'tumble-1m', [qw(r2 streamx n2)] ], @alone, (map { [ $_, ['streamx'], 1_000_000 ] } qw(q5 q17)),
+			[ 'tumble-10', \@all ], [ 'tumble-10k', [ qw(r2 streamx n2 n2-windows streamx-2), @jvm ] ], [ 'hop-60', [qw(r2 streamx n2)] ],
+			[ 'tumble-1m', [qw(r2 streamx n2 n2-windows)] ], @alone, (map { [ $_, ['streamx'], 1_000_000 ] } qw(q5 q17)),
 			[ 'tumble-10', [qw(n1 trigger-row trigger-statement)], 100_000 ] ] },
 	full => {
 		count => 20_000_000, runs => 5, follows => [qw(streamx n2)], seconds => 30, reads => 1,
 		races => [
-			(map { [ $_, [ @all, 'streamx-2', 'streamx-1g', @jvm, @more_jvm ] ] } qw(tumble-10 tumble-10k tumble-1m)), [ 'hop-60', [qw(r2 streamx n2)] ],
+			(map { [ $_, [ @all, 'n2-windows', 'streamx-2', 'streamx-1g', @jvm, @more_jvm ] ] } qw(tumble-10 tumble-10k tumble-1m)), [ 'hop-60', [qw(r2 streamx n2)] ],
 			# an update for each of 60 windows takes them 30 to 50 times as long
 			[ 'hop-60', \@jvm, 2_000_000 ],
 			@alone, @nexmark, (map { [ $_, [qw(n1 trigger-row trigger-statement)], 1_000_000 ] } qw(tumble-10 tumble-10k)) ] });
