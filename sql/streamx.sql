@@ -250,6 +250,7 @@ CREATE TABLE streamx_internal.removal (
     removed_through  timestamptz NOT NULL DEFAULT '-infinity',
     deleting_through timestamptz NOT NULL DEFAULT '-infinity',
     deleting_from    timestamptz NOT NULL DEFAULT '-infinity',
+    deleting_next    timestamptz NOT NULL DEFAULT '-infinity',
     is_deleting      boolean NOT NULL DEFAULT false,
     deleting_groups  bigint[] NOT NULL DEFAULT '{}',
     refusals_through timestamptz NOT NULL DEFAULT '-infinity'
@@ -258,6 +259,7 @@ COMMENT ON TABLE streamx_internal.removal IS 'what views with streamx.retention 
 COMMENT ON COLUMN streamx_internal.removal.removed_through IS 'windows that end by then are removed: the view does not show them';
 COMMENT ON COLUMN streamx_internal.removal.deleting_through IS 'removed_through when the present, or last, pass over the state table began';
 COMMENT ON COLUMN streamx_internal.removal.deleting_from IS 'the slice_start at which the next step begins';
+COMMENT ON COLUMN streamx_internal.removal.deleting_next IS 'of sessions: the slice_start at which the next pass begins';
 COMMENT ON COLUMN streamx_internal.removal.is_deleting IS 'the pass is not done';
 COMMENT ON COLUMN streamx_internal.removal.deleting_groups IS 'input groups of deleted rows, of which inputs are still there';
 COMMENT ON COLUMN streamx_internal.removal.refusals_through IS 'of windows that end by then refused rows may have been deleted; infinity: of any window';
@@ -269,12 +271,14 @@ CREATE TABLE streamx_internal.folding (
     view            regclass PRIMARY KEY,
     folding_through timestamptz NOT NULL DEFAULT '-infinity',
     folding_from    timestamptz NOT NULL DEFAULT '-infinity',
+    folding_next    timestamptz NOT NULL DEFAULT '-infinity',
     is_folding      boolean NOT NULL DEFAULT false,
     folding_groups  bigint[] NOT NULL DEFAULT '{}'
 ) WITH (fillfactor = 40, vacuum_truncate = off);
 COMMENT ON TABLE streamx_internal.folding IS 'how far views without streamx.retain_inputs have folded the inputs of sealed windows';
 COMMENT ON COLUMN streamx_internal.folding.folding_through IS 'windows that end by then are what the present, or last, pass over the state table is for';
 COMMENT ON COLUMN streamx_internal.folding.folding_from IS 'the slice_start at which the next step begins';
+COMMENT ON COLUMN streamx_internal.folding.folding_next IS 'of sessions: the slice_start at which the next pass begins';
 COMMENT ON COLUMN streamx_internal.folding.is_folding IS 'the pass is not done';
 COMMENT ON COLUMN streamx_internal.folding.folding_groups IS 'input groups of folded rows, of which inputs are still there';
 

@@ -360,9 +360,11 @@ load_pass(Oid view, SxPass *pass)
 	SxSpi spi;
 
 	sx_spi_begin(&spi);
-	found = sx_spi_execute("SELECT f.folding_through, f.folding_from, f.is_folding, "
-						   "f.folding_groups FROM streamx_internal.folding AS f WHERE f.view = $1",
-						   1, types, values, NULL, false) > 0;
+	found =
+		sx_spi_execute(
+			"SELECT f.folding_through, f.folding_from, f.folding_next, "
+			"f.is_folding, f.folding_groups FROM streamx_internal.folding AS f WHERE f.view = $1",
+			1, types, values, NULL, false) > 0;
 	if (found)
 		*pass = sx_pass_load(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, context);
 	sx_spi_end(&spi);
@@ -372,7 +374,8 @@ load_pass(Oid view, SxPass *pass)
 static void
 save_pass(Oid view, const SxPass *pass)
 {
-	static const Oid types[] = {REGCLASSOID, TIMESTAMPTZOID, TIMESTAMPTZOID, BOOLOID, INT8ARRAYOID};
+	static const Oid types[] = {REGCLASSOID,	TIMESTAMPTZOID, TIMESTAMPTZOID,
+								TIMESTAMPTZOID, BOOLOID,		INT8ARRAYOID};
 	Datum values[1 + SX_PASS_COLUMNS] = {ObjectIdGetDatum(view)};
 	SxSpi spi;
 
@@ -380,7 +383,7 @@ save_pass(Oid view, const SxPass *pass)
 	sx_pass_store(pass, &values[1]);
 	sx_spi_begin(&spi);
 	sx_spi_execute("UPDATE streamx_internal.folding SET folding_through = $2, folding_from = $3, "
-				   "is_folding = $4, folding_groups = $5 WHERE view = $1",
+				   "folding_next = $4, is_folding = $5, folding_groups = $6 WHERE view = $1",
 				   lengthof(types), types, values, NULL, false);
 	sx_spi_end(&spi);
 }

@@ -19,6 +19,7 @@
 #include "catalog/refused.h"
 #include "query/inputs.h"
 #include "query/late.h"
+#include "query/retention.h"
 #include "query/reuse.h"
 #include "query/run.h"
 #include "query/session.h"
@@ -171,6 +172,7 @@ sx_late_sessions(const SxView *view, const SxReader *reader, const SxBatch *batc
 {
 	Recording recording = {view, reader, batch, rows, 0, palloc0(sizeof(bool) * rows->count)};
 	SxRows accepted = {0};
+	TimestampTz earliest = DT_NOEND;
 	SxScanInput input = {
 		.stream = view->stream, .batch = batch, .rows = rows->rows, .nrows = rows->count};
 	DestReceiver *dest =
@@ -181,11 +183,16 @@ sx_late_sessions(const SxView *view, const SxReader *reader, const SxBatch *batc
 	sx_run(view, sx_sql_select_all(view->rows), &input, dest);
 	sx_session_counts(dest, &inserted, &updated);
 	dest->rDestroy(dest);
-	for (int i = 0; view->inputs && i < rows->count; i++)
+	for (int i = 0; i < rows->count; i++)
 	{
-		if (!recording.is_refused[i])
+		if (recording.is_refused[i])
+			continue;
+		earliest = Min(earliest, batch->event_time[rows->rows[i]]);
+		if (view->inputs)
 			sx_late_take(&accepted, batch, rows->rows[i]);
 	}
+	if (earliest < DT_NOEND)
+		sx_retention_begins(view, earliest);
 	if (accepted.count > 0)
 		(void) sx_inputs_run(view, batch, &accepted, DT_NOBEGIN);
 	*late = recording.count;

@@ -11,7 +11,11 @@
  *
  * A pass goes through what had ended when it began.  Slices end in the order of
  * their starts, so that each pass goes on where the last one ended.  Sessions do
- * not, for one that began early may end late: their passes begin at the first row.
+ * not, for one that began early may end late: their passes begin at the first that
+ * stayed.  Before it is nothing but dead rows, which a held snapshot would have
+ * each pass go through.  A new session begins after the bound: a row that does not
+ * is too old by itself, whatever the options are by then (sealed_through).  If a
+ * session takes it all the same, that may begin before; who merges it says so.
  */
 #include "compat.h"
 
@@ -65,7 +69,7 @@ static int64 *groups_of(Datum array, int *ngroups);
 SxPass
 sx_pass_new(void)
 {
-	return (SxPass){.through = DT_NOBEGIN, .from = DT_NOBEGIN};
+	return (SxPass){.through = DT_NOBEGIN, .from = DT_NOBEGIN, .next = DT_NOBEGIN};
 }
 
 SxPass
@@ -77,9 +81,10 @@ sx_pass_load(HeapTuple tuple, TupleDesc desc, int number, MemoryContext context)
 
 	pass.through = DatumGetTimestampTz(SPI_getbinval(tuple, desc, number, &is_null));
 	pass.from = DatumGetTimestampTz(SPI_getbinval(tuple, desc, number + 1, &is_null));
-	pass.is_going = DatumGetBool(SPI_getbinval(tuple, desc, number + 2, &is_null));
+	pass.next = DatumGetTimestampTz(SPI_getbinval(tuple, desc, number + 2, &is_null));
+	pass.is_going = DatumGetBool(SPI_getbinval(tuple, desc, number + 3, &is_null));
 	old = MemoryContextSwitchTo(context);
-	pass.groups = groups_of(SPI_getbinval(tuple, desc, number + 3, &is_null), &pass.ngroups);
+	pass.groups = groups_of(SPI_getbinval(tuple, desc, number + 4, &is_null), &pass.ngroups);
 	MemoryContextSwitchTo(old);
 	return pass;
 }
@@ -93,8 +98,9 @@ sx_pass_store(const SxPass *pass, Datum *values)
 		groups[i] = Int64GetDatum(pass->groups[i]);
 	values[0] = TimestampTzGetDatum(pass->through);
 	values[1] = TimestampTzGetDatum(pass->from);
-	values[2] = BoolGetDatum(pass->is_going);
-	values[3] = PointerGetDatum(construct_array(groups, pass->ngroups, INT8OID, sizeof(int64),
+	values[2] = TimestampTzGetDatum(pass->next);
+	values[3] = BoolGetDatum(pass->is_going);
+	values[4] = PointerGetDatum(construct_array(groups, pass->ngroups, INT8OID, sizeof(int64),
 												FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }
 
@@ -102,7 +108,8 @@ bool
 sx_pass_equal(const SxPass *left, const SxPass *right)
 {
 	return left->through == right->through && left->from == right->from &&
-		   left->is_going == right->is_going && left->ngroups == right->ngroups &&
+		   left->next == right->next && left->is_going == right->is_going &&
+		   left->ngroups == right->ngroups &&
 		   (left->ngroups == 0 ||
 			memcmp(left->groups, right->groups, left->ngroups * sizeof(int64)) == 0);
 }
@@ -152,7 +159,10 @@ sx_pass_begin(const SxView *view, SxPass *pass, TimestampTz bound, int64 worth_u
 	pass->is_going = true;
 	pass->through = bound;
 	if (view->window.kind == SX_WINDOW_SESSION)
-		pass->from = DT_NOBEGIN;
+	{
+		pass->from = pass->next;
+		pass->next = bound;
+	}
 }
 
 /* ---- a step ---- */
@@ -304,11 +314,13 @@ go_through(SxPassStep *step, const SxPassKind *kind, void *context)
 			take_row(step, kind, context);
 		else if (!is_session)
 			break;
+		else
+			pass->next = Min(pass->next, start);
 		last = start;
 	}
 	/* later slices may still come before the one that stays, but none before the last that went */
-	if (is_session || last != DT_NOBEGIN)
-		pass->from = is_session ? DT_NOBEGIN : last;
+	if (!is_session && last != DT_NOBEGIN)
+		pass->from = last;
 	return true;
 }
 

@@ -17,12 +17,13 @@ typedef struct SxPass
 {
 	TimestampTz through; /* windows that end by then are what the present, or last, pass is for */
 	TimestampTz from;	 /* the slice_start at which its next step begins */
-	bool is_going;		 /* it is not done */
-	int ngroups;		 /* input groups of rows that were taken, of which inputs remain */
+	TimestampTz next; /* sessions: at which the next pass begins; none that stays begins before */
+	bool is_going;	  /* it is not done */
+	int ngroups;	  /* input groups of rows that were taken, of which inputs remain */
 	int64 *groups;
 } SxPass;
 
-#define SX_PASS_COLUMNS 4
+#define SX_PASS_COLUMNS 5
 
 /* A pass over the state before anything is in it. */
 extern SxPass sx_pass_new(void);
@@ -30,7 +31,7 @@ extern SxPass sx_pass_new(void);
 /* From columns of a row of SPI's, the first of which is number (from 1); groups in context. */
 extern SxPass sx_pass_load(HeapTuple tuple, TupleDesc desc, int number, MemoryContext context);
 
-/* To such columns' values: timestamptz, timestamptz, boolean, bigint[]. */
+/* To such columns' values: three timestamptz, boolean, bigint[]. */
 extern void sx_pass_store(const SxPass *pass, Datum *values);
 
 extern bool sx_pass_equal(const SxPass *left, const SxPass *right);
@@ -46,8 +47,8 @@ extern bool sx_pass_has_ended(const SxView *view, TupleTableSlot *row, Timestamp
 
 /*
  * Begin a pass through windows that end by bound, unless one is going, when bound has moved by
- * worth_us.  Slices of sessions do not end in the order of their starts: their
- * passes begin at the first row, and must be worth it.
+ * worth_us.  Sessions do not end in the order of their starts: their passes begin at the first
+ * that stayed, and must be worth it.  One that begins before next from now on is the caller's to tell.
  */
 extern void sx_pass_begin(const SxView *view, SxPass *pass, TimestampTz bound, int64 worth_us);
 

@@ -326,6 +326,26 @@ delete_row(SxPassStep *step, TupleTableSlot *row, void *context)
 	return true;
 }
 
+void
+sx_retention_begins(const SxView *view, TimestampTz start)
+{
+	static const Oid types[] = {REGCLASSOID, TIMESTAMPTZOID};
+	static const char *const statements[] = {
+		"UPDATE streamx_internal.removal SET deleting_next = $2 "
+		"WHERE view = $1 AND deleting_next > $2",
+		"UPDATE streamx_internal.folding SET folding_next = $2 "
+		"WHERE view = $1 AND folding_next > $2"};
+	Datum values[] = {ObjectIdGetDatum(view->relid), TimestampTzGetDatum(start)};
+	SxSpi spi;
+
+	if (view->retention_us < 0 && !OidIsValid(view->finals))
+		return;
+	sx_spi_begin(&spi);
+	for (int i = 0; i < lengthof(statements); i++)
+		sx_spi_execute(statements[i], lengthof(types), types, values, NULL, false);
+	sx_spi_end(&spi);
+}
+
 /* ---- the table of removals ---- */
 
 static bool
@@ -339,7 +359,7 @@ load_removal(Oid view, Removal *removal, bool read_only)
 
 	sx_spi_begin(&spi);
 	found = sx_spi_execute("SELECT r.removed_through, r.refusals_through, r.deleting_through, "
-						   "r.deleting_from, r.is_deleting, r.deleting_groups "
+						   "r.deleting_from, r.deleting_next, r.is_deleting, r.deleting_groups "
 						   "FROM streamx_internal.removal AS r WHERE r.view = $1",
 						   1, types, values, NULL, read_only) > 0;
 	if (found)
@@ -360,7 +380,7 @@ static void
 save_removal(Oid view, const Removal *removal)
 {
 	static const Oid types[] = {REGCLASSOID,	TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID,
-								TIMESTAMPTZOID, BOOLOID,		INT8ARRAYOID};
+								TIMESTAMPTZOID, TIMESTAMPTZOID, BOOLOID,		INT8ARRAYOID};
 	Datum values[3 + SX_PASS_COLUMNS] = {ObjectIdGetDatum(view),
 										 TimestampTzGetDatum(removal->removed_through),
 										 TimestampTzGetDatum(removal->refusals_through)};
@@ -371,7 +391,7 @@ save_removal(Oid view, const Removal *removal)
 	sx_spi_begin(&spi);
 	sx_spi_execute("UPDATE streamx_internal.removal SET removed_through = $2, "
 				   "refusals_through = $3, deleting_through = $4, deleting_from = $5, "
-				   "is_deleting = $6, deleting_groups = $7 WHERE view = $1",
+				   "deleting_next = $6, is_deleting = $7, deleting_groups = $8 WHERE view = $1",
 				   lengthof(types), types, values, NULL, false);
 	sx_spi_end(&spi);
 }

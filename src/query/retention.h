@@ -42,6 +42,12 @@ extern void sx_retention_replace(Oid view, bool are_refusals_lost);
  */
 extern void sx_retention_apply(const SxReader *reader, int64 written);
 
+/*
+ * A row too old by itself was merged into a session, which may now begin at start: passes over
+ * the view's state begin there at the latest.  In the transaction that merged it.
+ */
+extern void sx_retention_begins(const SxView *view, TimestampTz start);
+
 /* What sx_retention_work returns when there is nothing to wait for. */
 #define SX_RETENTION_NEVER PG_INT64_MAX		 /* before the next batch */
 #define SX_RETENTION_NONE (PG_INT64_MAX - 1) /* no view of the reader has such an option */

@@ -297,9 +297,11 @@ take_removals(const Swap *swap)
 	execute(swap, "DELETE FROM streamx_internal.folding WHERE view = $1");
 	execute(swap, "UPDATE streamx_internal.removal SET view = $1,"
 				  " deleting_through = '-infinity', deleting_from = '-infinity',"
+				  " deleting_next = '-infinity',"
 				  " is_deleting = false, deleting_groups = '{}' WHERE view = $2");
 	execute(swap, "UPDATE streamx_internal.folding SET view = $1,"
 				  " folding_through = '-infinity', folding_from = '-infinity',"
+				  " folding_next = '-infinity',"
 				  " is_folding = false, folding_groups = '{}' WHERE view = $2");
 }
 

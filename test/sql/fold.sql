@@ -216,6 +216,21 @@ SELECT set_eq($$SELECT w, md5(all_of_it), max, mode, points::text, beginnings::t
 SELECT is_empty('SELECT * FROM wrong()', 'verify agrees');
 
 -- Nothing is left of a view that is dropped
+-- A pass begins at the first session that the last one left, or where a row too old by itself made one begin
+CREATE FOREIGN TABLE visits (at timestamptz, k int) SERVER streamx OPTIONS (event_time 'at', retain 'on');
+CREATE VIEW visit WITH (streamx.continuous) AS SELECT session(at, '10 minutes') AS w, k, array_agg(at::time ORDER BY at) AS times FROM visits GROUP BY 1, 2;
+INSERT INTO visits VALUES ('2024-05-01 08:00', 2), ('2024-05-01 09:50', 1), ('2024-05-01 09:58', 1), ('2024-05-01 10:06', 1);
+INSERT INTO visits VALUES ('2024-05-01 10:14', 1);
+SELECT set_eq($$SELECT folded, count FROM folded_of('visit')$$, 'VALUES (true, 1::bigint), (NULL, 1)', 'one session is folded, one is open');
+SELECT is((SELECT folding_next::time FROM streamx_internal.folding WHERE view = 'visit'::regclass), '09:50', 'at which the next pass is to begin');
+INSERT INTO visits VALUES ('2024-05-01 09:41', 1);
+SELECT is_empty($$SELECT * FROM streamx.late_rows WHERE view = 'visit'::regclass$$, 'a session takes an old row');
+INSERT INTO visits VALUES ('2024-05-01 12:00', 3);
+INSERT INTO visits VALUES ('2024-05-01 12:01', 3);
+SELECT set_eq($$SELECT folded, count FROM folded_of('visit')$$, 'VALUES (true, 2::bigint), (NULL, 1)', 'that made it begin earlier, and it is folded');
+SELECT is_empty($$SELECT * FROM streamx.verify('visit')$$, 'with the right result');
+DROP FOREIGN TABLE visits CASCADE;
+
 DROP VIEW big, wide, wide_sessions, kept, kept_sessions;
 SELECT is((SELECT count(*) FROM streamx_internal.folding), 7::bigint, 'DROP VIEW takes its row along');
 SELECT ok('streamx_internal.folding'::regclass = ANY (extconfig), 'a dump carries the others') FROM pg_extension WHERE extname = 'streamx';

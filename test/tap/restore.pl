@@ -129,7 +129,7 @@ SELECT c.relname, a.relname FROM pg_depend JOIN pg_class c ON c.oid = objid JOIN
 	WHERE classid = 'pg_class'::regclass AND refclassid = 'pg_class'::regclass AND deptype = 'i'
 	AND c.relnamespace = 'streamx_internal'::regnamespace AND a.relname NOT IN ('dead_letter', 'late_row') ORDER BY 1;
 SELECT view, windows, window_kind, window_size, window_step, window_origin, window_timezone, retention, refused_retention, settings FROM streamx.views ORDER BY view::text;
-SELECT view, state, removed_through, deleting_through, deleting_from, is_deleting, deleting_groups, refusals_through FROM streamx_internal.removal ORDER BY view::text;
+SELECT view, state, removed_through, deleting_through, deleting_from, deleting_next, is_deleting, deleting_groups, refusals_through FROM streamx_internal.removal ORDER BY view::text;
 SELECT * FROM streamx_internal.folding ORDER BY view::text;
 SELECT view, stream, start_offset FROM streamx.view_streams ORDER BY view::text;
 SELECT relname, coalesce(relacl, acldefault('r', relowner)) FROM pg_class WHERE relnamespace = 'streamx_internal'::regnamespace AND relname ~ '^v\d+_[a-z0-9_]+$' AND relkind <> 'S' AND relkind <> 'i' ORDER BY 1;
