@@ -68,8 +68,9 @@ typedef struct SxScanRun
 extern void sx_scan_run_begin(SxScanRun *run, const SxScanInput *input);
 extern void sx_scan_run_end(SxScanRun *run);
 
-/* Whether an offset is in one of a few ranges. */
-extern bool sx_scan_is_in(const SxScanRange *ranges, int nranges, int32 partition, int64 offset);
+/* The one of a few ranges that an offset is in, or NULL. */
+extern const SxScanRange *
+sx_scan_find_range(const SxScanRange *ranges, int nranges, int32 partition, int64 offset);
 
 /* Mark the scan of stream in a finished plan; returns how many scans were marked. */
 struct PlannedStmt;

@@ -227,11 +227,11 @@ origin_of_place(const SxScanInput *input, int place, int32 *partition, int64 *of
 	return true;
 }
 
-bool
-sx_scan_is_in(const SxScanRange *ranges, int nranges, int32 partition, int64 offset)
+const SxScanRange *
+sx_scan_find_range(const SxScanRange *ranges, int nranges, int32 partition, int64 offset)
 {
 	for (int i = 0; i < nranges; i++)
 		if (ranges[i].partition == partition && ranges[i].first <= offset && offset < ranges[i].end)
-			return true;
-	return false;
+			return &ranges[i];
+	return NULL;
 }

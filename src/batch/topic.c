@@ -44,7 +44,8 @@ struct SxTopic
 	MemoryContext context;
 	SxSource *source;
 	bool is_listed;
-	bool keeps_gaps; /* exact ranges: a gap is an error whatever on_gap says */
+	bool keeps_gaps;		  /* exact ranges: a gap is an error whatever on_gap says */
+	const SxScanInput *input; /* of which these are, or NULL */
 	int npartitions;
 	Partition *partitions; /* ascending */
 	int nwanted;
@@ -66,6 +67,7 @@ static Partition *find_partition(SxTopic *topic, int32 number);
 static int choose(SxTopic *topic);
 static void check_positions(SxTopic *topic);
 static void handle_gap(SxTopic *topic, Partition *partition, const SxSourcePartition *position);
+static void check_readable(SxTopic *topic);
 static void check_connection(SxTopic *topic);
 static void fail_unreachable(SxTopic *topic, const char *reason) pg_attribute_noreturn();
 static int time_left(const SxTopic *topic);
@@ -113,12 +115,15 @@ sx_topic_start_bounds(SxTopic *topic, const SxScanBounds *bounds)
 }
 
 void
-sx_topic_start_ranges(SxTopic *topic, const SxScanRange *ranges, int nranges)
+sx_topic_start_ranges(SxTopic *topic, const SxScanInput *input)
 {
+	const SxScanRange *ranges = input->ranges;
+	int nranges = input->nranges;
 	int i;
 
 	begin_start(topic);
 	topic->keeps_gaps = true;
+	topic->input = input;
 	if (!topic->is_listed)
 	{
 		int32 *numbers = palloc(sizeof(int32) * Max(nranges, 1));
@@ -285,6 +290,7 @@ sx_topic_take(SxTopic *topic, int max, SxMessage **messages)
 									   CHUNK_BYTES, POLL_TIMEOUT_MS);
 		CHECK_FOR_INTERRUPTS();
 		check_connection(topic);
+		check_readable(topic);
 		count = choose(topic);
 		check_positions(topic);
 		if (count > 0)
@@ -382,6 +388,28 @@ handle_gap(SxTopic *topic, Partition *partition, const SxSourcePartition *positi
 	}
 	partition->is_wanted = false;
 	topic->nwanted--;
+}
+
+/* A record that cannot be read is an error, unless the stream went on behind it. */
+static void
+check_readable(SxTopic *topic)
+{
+	const SxScanInput *input = topic->input;
+	const SxScanRange *skip = NULL;
+	int32 partition;
+	int64 offset;
+	char *reason = sx_source_unreadable(topic->source, &partition, &offset);
+
+	if (reason == NULL)
+		return;
+	if (input)
+		skip = sx_scan_find_range(input->skips, input->nskips, partition, offset);
+	if (skip == NULL)
+		ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+						errmsg("could not read partition %d of Kafka topic \"%s\" from offset"
+							   " " INT64_FORMAT " on: %s",
+							   partition, topic->stream->topic, offset, reason)));
+	sx_source_seek(topic->source, partition, skip->end);
 }
 
 /* ---- connection ---- */

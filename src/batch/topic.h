@@ -18,12 +18,12 @@ extern SxTopic *sx_topic_open(const SxStream *stream, Oid userid, MemoryContext 
 
 /*
  * Start, or start again, to read what the bounds leave of the topic up to its
- * end, or exactly the given ranges.  The end is the last stable offset when it
- * was first asked for.  An error when the brokers cannot be reached, or when
- * the topic does not hold the ranges any more.
+ * end, or exactly the input's ranges, in which what was skipped need not be readable.
+ * The end is the last stable offset when it was first asked for.  An error when the
+ * brokers cannot be reached, or when the topic does not hold the ranges any more.
  */
 extern void sx_topic_start_bounds(SxTopic *topic, const SxScanBounds *bounds);
-extern void sx_topic_start_ranges(SxTopic *topic, const SxScanRange *ranges, int nranges);
+extern void sx_topic_start_ranges(SxTopic *topic, const SxScanInput *input);
 
 /*
  * Wait for the next messages, at most max of them (and at most SX_TOPIC_MAX);

@@ -149,7 +149,7 @@ start(TopicScan *state)
 	if (state->topic == NULL)
 		state->topic = sx_topic_open(scan->stream, connect_as(scan), scan->context);
 	if (scan->input)
-		sx_topic_start_ranges(state->topic, scan->input->ranges, scan->input->nranges);
+		sx_topic_start_ranges(state->topic, scan->input);
 	else
 	{
 		sx_condition_bounds(scan, false, &bounds);
@@ -184,7 +184,8 @@ drop_excluded(const SxScanInput *input, SxMessage *messages, int count)
 		int exclusion = sx_scan_find_exclusion(input, messages[i].partition, messages[i].offset);
 
 		if (!sx_scan_leaves_out(input, exclusion) &&
-			!sx_scan_is_in(input->skips, input->nskips, messages[i].partition, messages[i].offset))
+			sx_scan_find_range(input->skips, input->nskips, messages[i].partition,
+							   messages[i].offset) == NULL)
 			messages[kept++] = messages[i];
 	}
 	return kept;

@@ -263,8 +263,8 @@ sx_source_seek(SxSource *source, int32 partition, int64 offset)
 		elog(ERROR, "partition %d is not being read", partition);
 	moved = &source->partitions[at];
 	position = &source->positions[at];
-	/* behind a gap there may be another log */
-	if (moved->has_gap || position->last.offset >= offset)
+	/* behind a gap there may be another log, and what is leapt over may be unreadable */
+	if (moved->has_gap || offset > moved->next_offset || position->last.offset >= offset)
 		position->last.offset = -1;
 	position->handed = position->last.offset;
 	position->is_other = false;

@@ -438,7 +438,8 @@ drop_skipped(SxConsumer *consumer, int from)
 	{
 		SxMessage *message = &consumer->messages[i];
 
-		if (sx_scan_is_in(consumer->skips, consumer->nskips, message->partition, message->offset))
+		if (sx_scan_find_range(consumer->skips, consumer->nskips, message->partition,
+							   message->offset))
 			sx_source_release(consumer->source, message, 1);
 		else
 			consumer->messages[kept++] = *message;
@@ -713,15 +714,34 @@ sx_consumer_skip(SxConsumer *consumer, const SxGap *gap)
 	Datum values[] = {Int32GetDatum(reader->id), CStringGetTextDatum(reader->topic),
 					  Int32GetDatum(gap->partition), Int64GetDatum(gap->from),
 					  Int64GetDatum(gap->to)};
-	SxPartition *partition = sx_reader_partition(reader, gap->partition);
 	SxSpi spi;
 
 	sx_spi_begin(&spi);
 	sx_spi_execute(statement, 5, types, values, NULL, false);
 	sx_spi_end(&spi);
+	sx_consumer_step(consumer, gap);
+}
+
+void
+sx_consumer_step(SxConsumer *consumer, const SxGap *gap)
+{
+	SxPartition *partition = sx_reader_partition(consumer->reader, gap->partition);
+
 	partition->next_offset = gap->to;
 	partition->last_offset = -1; /* behind a gap there may be another log */
-	sx_progress_save(reader);
+	sx_progress_save(consumer->reader);
+}
+
+bool
+sx_consumer_skips(const SxConsumer *consumer, int32 partition, int64 offset, SxGap *gap)
+{
+	const SxScanRange *skip =
+		sx_scan_find_range(consumer->skips, consumer->nskips, partition, offset);
+
+	if (skip == NULL)
+		return false;
+	*gap = (SxGap){.partition = partition, .from = offset, .to = skip->end};
+	return true;
 }
 
 void

@@ -189,8 +189,16 @@ extern bool sx_consumer_gap(const SxConsumer *consumer, SxGap *gap);
 /* What is missing, for people; palloc'd. */
 extern char *sx_consumer_gap_message(const SxConsumer *consumer, const SxGap *gap);
 
-/* Record a gap and step over it, in a transaction; then, once it is committed, go on behind it. */
+/* Whether an offset is to be skipped, as it was before: what it is to step over. */
+extern bool
+sx_consumer_skips(const SxConsumer *consumer, int32 partition, int64 offset, SxGap *gap);
+
+/*
+ * In a transaction, record a gap and step over it, or step over what is on record; then, once
+ * that is committed, go on behind it.
+ */
 extern void sx_consumer_skip(SxConsumer *consumer, const SxGap *gap);
+extern void sx_consumer_step(SxConsumer *consumer, const SxGap *gap);
 extern void sx_consumer_leap(SxConsumer *consumer, const SxGap *gap);
 
 #endif

@@ -409,6 +409,32 @@ skip_gap(SxTask *task, void *argument)
 	PopActiveSnapshot();
 }
 
+static void
+step_over(SxTask *task, void *argument)
+{
+	sx_lock_stream(task->consumer->stream->relid);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	sx_consumer_step(task->consumer, argument);
+	PopActiveSnapshot();
+}
+
+/* Move the reader over a gap by such a transaction; false when that failed. */
+static bool
+leap(SxTask *task, void (*move)(SxTask *task, void *argument), SxGap *gap)
+{
+	SxConsumer *consumer = task->consumer;
+	ErrorData *error = sx_task_transaction(task, move, gap);
+
+	if (error == NULL)
+	{
+		sx_consumer_leap(consumer, gap);
+		return true;
+	}
+	sx_consumer_rollback(consumer);
+	sx_task_give_way_or_fail(task, error);
+	return false;
+}
+
 /* A record that cannot be read, whoever asks for it: false when the task must wait, and try again. */
 static bool
 pass_unreadable(SxTask *task)
@@ -418,6 +444,7 @@ pass_unreadable(SxTask *task)
 	int32 partition;
 	int64 offset;
 	char *reason;
+	SxGap skip;
 
 	/* what was taken before it goes first */
 	if (consumer->nmessages > 0)
@@ -425,6 +452,8 @@ pass_unreadable(SxTask *task)
 	reason = sx_source_unreadable(consumer->source, &partition, &offset);
 	if (reason == NULL)
 		return true;
+	if (sx_consumer_skips(consumer, partition, offset, &skip))
+		return leap(task, step_over, &skip);
 	error.message =
 		psprintf("could not read partition %d of Kafka topic \"%s\" from offset"
 				 " " INT64_FORMAT " on: %s (stream \"%s\")",
@@ -439,7 +468,6 @@ static bool
 pass_gap(SxTask *task)
 {
 	SxConsumer *consumer = task->consumer;
-	ErrorData *error;
 	SxGap gap;
 
 	if (!sx_consumer_gap(consumer, &gap))
@@ -448,17 +476,7 @@ pass_gap(SxTask *task)
 	if (consumer->nmessages > 0)
 		return true;
 	if (consumer->stream->skips_gaps)
-	{
-		error = sx_task_transaction(task, skip_gap, &gap);
-		if (error == NULL)
-		{
-			sx_consumer_leap(consumer, &gap);
-			return true;
-		}
-		sx_consumer_rollback(consumer);
-		sx_task_give_way_or_fail(task, error);
-		return false;
-	}
+		return leap(task, skip_gap, &gap);
 	fail_with(task, ERRCODE_DATA_EXCEPTION, sx_consumer_gap_message(consumer, &gap));
 	return false;
 }
