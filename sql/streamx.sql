@@ -1467,10 +1467,10 @@ COMMENT ON COLUMN streamx.stat_progress.estimated_end IS 'at the pace since this
 GRANT SELECT ON streamx.stat_progress TO PUBLIC;
 
 -- Skipped offsets --------------------------------------------------------------
--- (worker/consumer.c, worker/skip.c)
+-- (catalog/skip.c, worker/skip.c)
 
 CREATE TABLE streamx_internal.skip (
-    reader       integer NOT NULL,
+    view         regclass NOT NULL,
     topic        text NOT NULL,
     "partition"  integer NOT NULL,
     from_offset  bigint NOT NULL,
@@ -1478,18 +1478,17 @@ CREATE TABLE streamx_internal.skip (
     is_asked     boolean NOT NULL DEFAULT false,
     recorded_at  timestamptz NOT NULL DEFAULT now()
 );
-COMMENT ON TABLE streamx_internal.skip IS 'offsets [from_offset, to_offset) that a reader did not read';
+COMMENT ON TABLE streamx_internal.skip IS 'offsets [from_offset, to_offset) that a view did not read, each once';
 COMMENT ON COLUMN streamx_internal.skip.is_asked IS 'by streamx.skip; else they were gone: option on_gap ''skip'', or a rebuild from what is retained';
-CREATE INDEX ON streamx_internal.skip (reader, "partition");
+CREATE INDEX ON streamx_internal.skip (view, "partition");
 
 CREATE VIEW streamx.skips WITH (security_barrier) AS
-    SELECT DISTINCT v.view, r.stream, s.topic, s."partition", s.from_offset, s.to_offset,
+    SELECT s.view, l.stream, s.topic, s."partition", s.from_offset, s.to_offset,
            CASE WHEN s.is_asked THEN 'asked' ELSE 'gone' END AS reason, s.recorded_at
     FROM streamx_internal.skip s
-    JOIN streamx.readers r ON r.reader OPERATOR(pg_catalog.=) s.reader
-    JOIN streamx.view_streams l ON l.reader OPERATOR(pg_catalog.=) s.reader
-    JOIN streamx.views v ON v.view OPERATOR(pg_catalog.=) l.view AND v.shadow_of IS NULL
-    WHERE pg_catalog.has_table_privilege(r.stream, 'SELECT');
+    JOIN streamx.view_streams l ON l.view OPERATOR(pg_catalog.=) s.view
+    JOIN streamx.views v ON v.view OPERATOR(pg_catalog.=) s.view AND v.shadow_of IS NULL
+    WHERE pg_catalog.has_table_privilege(l.stream, 'SELECT');
 COMMENT ON VIEW streamx.skips IS 'offsets from from_offset to before to_offset that a view did not read, of the streams you may SELECT';
 GRANT SELECT ON streamx.skips TO PUBLIC;
 

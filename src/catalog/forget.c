@@ -86,7 +86,6 @@ Datum
 streamx_forget_reader(PG_FUNCTION_ARGS)
 {
 	static const char *const statements[] = {"DELETE FROM streamx.progress WHERE reader = $1",
-											 "DELETE FROM streamx_internal.skip WHERE reader = $1",
 											 NULL};
 
 	return forget_parts(fcinfo, statements);
@@ -97,7 +96,8 @@ streamx_forget_view(PG_FUNCTION_ARGS)
 {
 	static const char *const statements[] = {
 		"DELETE FROM streamx.view_streams WHERE view = $1",
-		"DELETE FROM streamx_internal.view_start WHERE view = $1", NULL};
+		"DELETE FROM streamx_internal.view_start WHERE view = $1",
+		"DELETE FROM streamx_internal.skip WHERE view = $1", NULL};
 
 	return forget_parts(fcinfo, statements);
 }

@@ -299,6 +299,9 @@ attach_kafka(Oid view, const SxStream *stream, const char *start)
 		"                 WHERE s.reader = r.reader AND (v.start <> $2 OR v.shadow_of IS NOT NULL))"
 		" AND NOT EXISTS (SELECT FROM streamx.progress p"
 		"                 WHERE p.reader = r.reader AND p.next_offset <> p.start_offset)"
+		/* what the others have been told to skip, the view has not */
+		" AND NOT EXISTS (SELECT FROM streamx.view_streams s"
+		"                 JOIN streamx_internal.skip k USING (view) WHERE s.reader = r.reader)"
 		" ORDER BY r.reader LIMIT 1",
 		3, types, values, &found);
 	if (!found)
@@ -324,13 +327,13 @@ link_view(Oid view, Oid stream, int32 reader, int64 start_offset)
 }
 
 /*
- * What the stream refused, and what it was told to skip, belongs to the view's new reader as
- * well; but no messages of the batch that is under way, which it will read itself.
+ * What the stream refused belongs to the view's new reader as well; but no messages of the
+ * batch that is under way, which it will read itself.
  */
 static void
-copy_records(Oid view, int64 reader)
+copy_refusals(Oid view, int64 reader)
 {
-	static const char *const statements[] = {
+	static const char *const statement =
 		"INSERT INTO streamx_internal.dead_letter (stream, view, reader, topic,"
 		" \"partition\", \"offset\", message_timestamp, key, payload, \"row\", sqlstate,"
 		" message, recorded_at)"
@@ -340,19 +343,13 @@ copy_records(Oid view, int64 reader)
 		" JOIN streamx.view_streams s ON s.reader = d.reader"
 		" JOIN streamx.progress p ON p.reader = d.reader AND p.topic = d.topic"
 		"  AND p.\"partition\" = d.\"partition\" AND p.next_offset > d.\"offset\""
-		" WHERE s.view = $1 AND d.view IS NULL",
-		"INSERT INTO streamx_internal.skip (reader, topic, \"partition\","
-		" from_offset, to_offset, is_asked, recorded_at)"
-		" SELECT $2, k.topic, k.\"partition\", k.from_offset, k.to_offset,"
-		" k.is_asked, k.recorded_at FROM streamx_internal.skip k"
-		" JOIN streamx.view_streams s ON s.reader = k.reader WHERE s.view = $1"};
+		" WHERE s.view = $1 AND d.view IS NULL";
 	Oid types[] = {OIDOID, INT4OID};
 	Datum values[] = {ObjectIdGetDatum(view), Int32GetDatum((int32) reader)};
 	SxSpi spi;
 
 	sx_spi_begin(&spi);
-	for (int i = 0; i < lengthof(statements); i++)
-		sx_spi_execute(statements[i], lengthof(types), types, values, NULL, false);
+	sx_spi_execute(statement, lengthof(types), types, values, NULL, false);
 	sx_spi_end(&spi);
 }
 
@@ -378,7 +375,7 @@ sx_attach_leave(Oid view, bool is_paused)
 						" JOIN streamx.view_streams s USING (reader) WHERE s.view = $1"
 						" RETURNING reader::bigint",
 						2, types, values, &found);
-	copy_records(view, reader);
+	copy_refusals(view, reader);
 	SX_DEBUG_POINT("in-leaving");
 	types[1] = INT4OID;
 	values[1] = Int32GetDatum(reader);

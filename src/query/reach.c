@@ -9,6 +9,7 @@
 #include "utils/builtins.h"
 
 #include "batch/connect.h"
+#include "catalog/skip.h"
 #include "catalog/spi.h"
 #include "query/reach.h"
 #include "source/source.h"
@@ -92,23 +93,23 @@ void
 sx_reach_give_up(const SxReach *reach, const SxReader *reader)
 {
 	static const char *const statement =
-		"WITH moved AS (UPDATE streamx.progress SET start_offset = $3, next_offset = $3"
-		"  WHERE reader = $1 AND \"partition\" = $2 AND next_offset < $3"
-		"  RETURNING reader, topic, \"partition\")"
-		" INSERT INTO streamx_internal.skip (reader, topic, \"partition\", from_offset, to_offset)"
-		" SELECT m.reader, m.topic, m.\"partition\", $4, $3 FROM moved AS m";
-	static const Oid types[] = {INT4OID, INT4OID, INT8OID, INT8OID};
+		"UPDATE streamx.progress SET start_offset = $3, next_offset = $3"
+		" WHERE reader = $1 AND \"partition\" = $2";
+	static const Oid types[] = {INT4OID, INT4OID, INT8OID};
 
 	for (int i = 0; i < reader->npartitions; i++)
 	{
 		const SxPartition *partition = &reader->partitions[i];
+		int64 low = start_of(reach, partition->partition);
 		Datum values[] = {Int32GetDatum(reader->id), Int32GetDatum(partition->partition),
-						  Int64GetDatum(start_of(reach, partition->partition)),
-						  Int64GetDatum(partition->next_offset)};
+						  Int64GetDatum(low)};
 		SxSpi spi;
 
+		if (low <= partition->next_offset)
+			continue;
+		sx_skip_record(reader, partition->partition, partition->next_offset, low, false);
 		sx_spi_begin(&spi);
-		sx_spi_execute(statement, 4, types, values, NULL, false);
+		sx_spi_execute(statement, lengthof(types), types, values, NULL, false);
 		sx_spi_end(&spi);
 	}
 }

@@ -203,12 +203,14 @@ sx_shadow_attach(Oid view, Oid shadow)
 			" WHERE s.view = $1",
 			view, shadow, id);
 	if (is_kafka)
-		execute_about("INSERT INTO streamx_internal.skip (reader, topic, \"partition\","
+		execute_about("INSERT INTO streamx_internal.skip (view, topic, \"partition\","
 					  " from_offset, to_offset, is_asked, recorded_at)"
-					  " SELECT $3, k.topic, k.\"partition\", k.from_offset, k.to_offset,"
+					  " SELECT $2, k.topic, k.\"partition\", k.from_offset, k.to_offset,"
 					  " k.is_asked, k.recorded_at FROM streamx_internal.skip AS k"
-					  " JOIN streamx.view_streams AS s ON s.reader = k.reader"
-					  " WHERE s.view = $1 AND k.is_asked",
+					  " LEFT JOIN streamx.progress AS p"
+					  "  ON p.reader = $3 AND p.\"partition\" = k.\"partition\""
+					  " WHERE k.view = $1 AND (k.is_asked"
+					  "  OR k.from_offset < k.to_offset AND k.to_offset <= p.start_offset)",
 					  view, shadow, id);
 	CommandCounterIncrement();
 	CacheInvalidateRelcacheByRelid(reader->stream);
@@ -323,6 +325,14 @@ take_refusals(const Swap *swap)
 				  " WHERE view = $2");
 }
 
+/* The shadow has what the view was told to skip, and what was gone before either began. */
+static void
+take_skips(const Swap *swap)
+{
+	execute(swap, "DELETE FROM streamx_internal.skip WHERE view = $1");
+	execute(swap, "UPDATE streamx_internal.skip SET view = $1 WHERE view = $2");
+}
+
 /* The view goes on with the shadow's reader.  A watermark never moves back. */
 static void
 take_reader(const Swap *swap)
@@ -391,6 +401,7 @@ sx_shadow_swap(Oid relid)
 	swap.new_reader = new->id;
 	take_removals(&swap);
 	take_refusals(&swap);
+	take_skips(&swap);
 	exchange_parts(&swap);
 	take_query(&swap);
 	take_reader(&swap);

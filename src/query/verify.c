@@ -240,13 +240,13 @@ load_ranges(const SxView *view, const SxStream *stream, SxScanInput *input)
 	input->nranges = (int) count;
 }
 
-/* Offsets that its reader was told to skip. */
+/* Offsets that it was told to skip. */
 static void
 load_skips(const SxView *view, SxScanInput *input)
 {
 	static const char *const statement =
 		"SELECT k.\"partition\", k.from_offset, k.to_offset FROM streamx_internal.skip AS k "
-		"JOIN streamx.view_streams AS s ON s.reader = k.reader WHERE s.view = $1 AND k.is_asked";
+		"WHERE k.view = $1 AND k.is_asked";
 	static const Oid types[] = {REGCLASSOID};
 	Datum values[] = {ObjectIdGetDatum(view->relid)};
 	MemoryContext caller = CurrentMemoryContext;

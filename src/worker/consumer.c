@@ -28,6 +28,7 @@
 
 #include "batch/connect.h"
 #include "batch/scan.h"
+#include "catalog/skip.h"
 #include "catalog/spi.h"
 #include "worker/held.h"
 #include "worker/part.h"
@@ -248,9 +249,10 @@ static void
 load_skips(SxConsumer *consumer)
 {
 	static const char *const statement =
-		"SELECT s.\"partition\", s.from_offset, s.to_offset FROM streamx_internal.skip s"
+		"SELECT DISTINCT k.\"partition\", k.from_offset, k.to_offset FROM streamx.view_streams s"
+		" JOIN streamx_internal.skip k USING (view)"
 		" JOIN streamx.progress p USING (reader, topic, \"partition\")"
-		" WHERE s.reader = $1 AND s.is_asked AND s.to_offset > p.next_offset";
+		" WHERE s.reader = $1 AND k.is_asked AND k.to_offset > p.next_offset";
 	Oid types[] = {INT4OID};
 	Datum values[] = {Int32GetDatum(consumer->reader->id)};
 	MemoryContext caller = CurrentMemoryContext;
@@ -706,19 +708,7 @@ sx_consumer_gap_message(const SxConsumer *consumer, const SxGap *gap)
 void
 sx_consumer_skip(SxConsumer *consumer, const SxGap *gap)
 {
-	static const char *const statement =
-		"INSERT INTO streamx_internal.skip"
-		" (reader, topic, \"partition\", from_offset, to_offset) VALUES ($1, $2, $3, $4, $5)";
-	SxReader *reader = consumer->reader;
-	Oid types[] = {INT4OID, TEXTOID, INT4OID, INT8OID, INT8OID};
-	Datum values[] = {Int32GetDatum(reader->id), CStringGetTextDatum(reader->topic),
-					  Int32GetDatum(gap->partition), Int64GetDatum(gap->from),
-					  Int64GetDatum(gap->to)};
-	SxSpi spi;
-
-	sx_spi_begin(&spi);
-	sx_spi_execute(statement, 5, types, values, NULL, false);
-	sx_spi_end(&spi);
+	sx_skip_record(consumer->reader, gap->partition, gap->from, gap->to, false);
 	sx_consumer_step(consumer, gap);
 }
 

@@ -9,7 +9,8 @@
  * Where several workers serve the older one, those that do not serve the younger one
  * are asked to stand still for a moment when it is near.
  *
- * They are one if they stand at the same positions, and refused and skipped the same messages.
+ * They are one if they stand at the same positions, refused the same messages, and have to
+ * skip the same from there.  What each view skipped before is the view's own.
  * Of both, the greater event time of each partition counts.  A watermark never moves back, and the
  * views of the older one are not to lose rows to a younger one that is ahead, so that
  * waits until it is not.  Where the younger one began is kept with its views, for verify.
@@ -218,18 +219,18 @@ have_refused_alike(const Pair *pair)
 			   " LIMIT 1") == 0;
 }
 
-/* Whether the two were told to skip the same offsets, as far as both have read. */
+/* Whether what is to be skipped of what both have yet to read is the same. */
 static bool
-have_skipped_alike(const Pair *pair)
+are_to_skip_alike(const Pair *pair)
 {
 	return execute(pair,
-				   "SELECT FROM (SELECT DISTINCT s.reader, s.\"partition\", s.to_offset,"
-				   "  GREATEST(s.from_offset, b.start_offset) AS from_offset"
-				   "  FROM streamx_internal.skip s JOIN (SELECT p.\"partition\","
-				   "   max(p.start_offset) AS start_offset FROM streamx.progress p"
-				   "   WHERE p.reader IN ($1, $2) GROUP BY 1) b USING (\"partition\")"
-				   "  WHERE s.reader IN ($1, $2) AND s.is_asked AND s.to_offset > b.start_offset) k"
-				   " GROUP BY k.\"partition\", k.from_offset, k.to_offset HAVING count(*) = 1"
+				   "SELECT FROM (SELECT l.reader, k.\"partition\", range_agg(int8range("
+				   "   GREATEST(k.from_offset, p.next_offset), k.to_offset)) AS skipped"
+				   "  FROM streamx.view_streams l JOIN streamx_internal.skip k USING (view)"
+				   "  JOIN streamx.progress p USING (reader, topic, \"partition\")"
+				   "  WHERE l.reader IN ($1, $2) AND k.is_asked AND k.to_offset > p.next_offset"
+				   "  GROUP BY 1, 2) s"
+				   " GROUP BY s.\"partition\", s.skipped HAVING count(*) = 1"
 				   " LIMIT 1") == 0;
 }
 
@@ -250,7 +251,6 @@ move_views(const Pair *pair)
 				  " WHERE d.reader = $1 AND d.view IS NULL AND e.reader = $2 AND e.view IS NULL"
 				  " AND e.\"partition\" = d.\"partition\" AND e.\"offset\" = d.\"offset\"");
 	execute(pair, "UPDATE streamx_internal.dead_letter SET reader = $2 WHERE reader = $1");
-	execute(pair, "UPDATE streamx_internal.skip SET reader = $2 WHERE reader = $1");
 	execute(pair, "UPDATE streamx.view_streams SET reader = $2 WHERE reader = $1");
 	/* of two readers that joined each other before */
 	execute(pair, "DELETE FROM streamx_internal.view_start b USING streamx.view_streams s,"
@@ -277,11 +277,15 @@ join_readers(SxTask *task, void *argument)
 		have_met(younger, older, pair->younger->stream->watermark_delay_us))
 	{
 		sx_spi_begin(&spi);
-		pair->are_joined = have_refused_alike(pair) && have_skipped_alike(pair);
-		if (!pair->are_joined)
+		if (!have_refused_alike(pair))
 			task->join_at_us = PG_INT64_MAX; /* what they refused will not change */
-		if (pair->are_joined)
+		else if (!are_to_skip_alike(pair))
+			task->join_at_us = sx_now_us() + RETRY_US;
+		else
+		{
 			move_views(pair);
+			pair->are_joined = true;
+		}
 		SX_DEBUG_POINT("in-meeting");
 		sx_spi_end(&spi);
 	}

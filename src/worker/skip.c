@@ -18,6 +18,7 @@
 
 #include "batch/connect.h"
 #include "catalog/reader.h"
+#include "catalog/skip.h"
 #include "catalog/spi.h"
 #include "catalog/stream.h"
 #include "source/source.h"
@@ -49,12 +50,27 @@ ask_end(const SxStream *stream, int32 partition)
 	return end;
 }
 
+/* The reader goes on behind the offset, where it stands or when it comes to "from". */
+static void
+go_on(int32 id, int32 partition_number, int64 from, int64 through)
+{
+	SxReader *reader = sx_reader_load(id);
+	SxPartition *partition = sx_reader_partition(reader, partition_number);
+
+	sx_skip_record(reader, partition_number, from, through + 1, true);
+	if (partition->next_offset != from)
+		return;
+	partition->next_offset = through + 1;
+	partition->last_offset = -1; /* the last message read is no longer the one before the next */
+	sx_progress_save(reader);
+}
+
 /* Returns how many readers did. */
 static uint64
 skip(Oid stream, int32 partition, int64 through)
 {
 	static const char *const statement =
-		"WITH near AS (SELECT p.reader, p.topic, p.\"partition\", p.next_offset,"
+		"WITH near AS (SELECT p.reader, p.next_offset,"
 		/* of a shadow: where its view stands, which has read what is before that */
 		"   (SELECT pg_catalog.max(f.next_offset) FROM streamx.view_streams l"
 		"    JOIN streamx.views v ON v.view = l.view"
@@ -63,21 +79,12 @@ skip(Oid stream, int32 partition, int64 through)
 		"     AND f.\"partition\" = p.\"partition\""
 		"    WHERE l.reader = p.reader) AS view_offset"
 		"  FROM streamx.progress p JOIN streamx.readers r USING (reader, topic)"
-		"  WHERE r.stream = $1 AND p.\"partition\" = $2),"
+		"  WHERE r.stream = $1 AND p.\"partition\" = $2)"
 		/* who is further back reads on until where the foremost of those that skip stands */
-		" behind AS (SELECT n.*, GREATEST(n.next_offset, n.view_offset,"
+		" SELECT n.reader, GREATEST(n.next_offset, n.view_offset,"
 		"   (SELECT pg_catalog.max(o.next_offset) FROM near o"
-		"    WHERE o.view_offset IS NULL AND o.next_offset <= $3)) AS from_offset"
-		"  FROM near n WHERE GREATEST(n.next_offset, n.view_offset) <= $3),"
-		" recorded AS (INSERT INTO streamx_internal.skip"
-		"  (reader, topic, \"partition\", from_offset, to_offset, is_asked)"
-		"  SELECT b.reader, b.topic, b.\"partition\", b.from_offset, $3 + 1, true FROM behind b"
-		"  RETURNING reader),"
-		/* the last message read is no longer the one before the next */
-		" moved AS (UPDATE streamx.progress p SET next_offset = $3 + 1, last_offset = NULL,"
-		"  fingerprint = NULL FROM behind b WHERE p.reader = b.reader AND p.topic = b.topic"
-		"  AND p.\"partition\" = b.\"partition\" AND b.from_offset = b.next_offset)"
-		" SELECT FROM recorded";
+		"    WHERE o.view_offset IS NULL AND o.next_offset <= $3))"
+		"  FROM near n WHERE GREATEST(n.next_offset, n.view_offset) <= $3";
 	Oid types[] = {REGCLASSOID, INT4OID, INT8OID};
 	Datum values[] = {ObjectIdGetDatum(stream), Int32GetDatum(partition), Int64GetDatum(through)};
 	uint64 count;
@@ -85,6 +92,16 @@ skip(Oid stream, int32 partition, int64 through)
 
 	sx_spi_begin(&spi);
 	count = sx_spi_execute(statement, lengthof(types), types, values, NULL, false);
+	for (uint64 i = 0; i < count; i++)
+	{
+		HeapTuple row = SPI_tuptable->vals[i];
+		TupleDesc desc = SPI_tuptable->tupdesc;
+		bool isnull;
+		int32 reader = DatumGetInt32(SPI_getbinval(row, desc, 1, &isnull));
+		int64 from = DatumGetInt64(SPI_getbinval(row, desc, 2, &isnull));
+
+		go_on(reader, partition, from, through);
+	}
 	sx_spi_end(&spi);
 	return count;
 }

@@ -197,8 +197,8 @@ unless ($broker->is_real)
 	verified($node, 'items');
 	shows($node, q{SELECT sum(count) < (SELECT sum(count) FROM before) FROM items}, 't', 'which is less');
 	# its reader may have joined the others', which began at 0
-	shows($node, q{SELECT k."partition", k.from_offset, k.to_offset = coalesce(b.start_offset, p.start_offset) FROM streamx_internal.skip k JOIN streamx.progress p USING (reader, topic, "partition")
-		LEFT JOIN streamx_internal.view_start b ON b.view = 'items'::regclass AND b."partition" = k."partition"}, '0|0|t', 'what is missing is recorded');
+	shows($node, q{SELECT k.view, k."partition", k.from_offset, k.to_offset = coalesce(b.start_offset, p.start_offset) FROM streamx.skips k JOIN streamx.view_streams USING (view) JOIN streamx.progress p USING (reader, topic, "partition")
+		LEFT JOIN streamx_internal.view_start b ON b.view = k.view AND b."partition" = k."partition"}, 'items|0|0|t', 'what is missing is recorded, of that view');
 }
 
 $node->stop;

@@ -42,7 +42,7 @@ INSERT INTO shop."Sale s" VALUES ('2024-05-01 10:00+00', 'tea', 100);
 INSERT INTO shop.passing VALUES (1), (2);
 RESET ROLE;
 -- as if a worker had been at it
-INSERT INTO streamx_internal.skip (reader, topic, "partition", from_offset, to_offset) SELECT reader, topic, 0, 5, 9 FROM streamx.readers WHERE topic = 't';
+INSERT INTO streamx_internal.skip (view, topic, "partition", from_offset, to_offset) VALUES ('of_topic', 't', 0, 5, 9);
 INSERT INTO streamx_internal.view_start VALUES ('of_topic', 0, 3);
 END
 

@@ -1,0 +1,17 @@
+/*
+ * skip.h
+ *	  Offsets that views did not read.
+ */
+#ifndef STREAMX_CATALOG_SKIP_H
+#define STREAMX_CATALOG_SKIP_H
+
+#include "catalog/reader.h"
+
+/*
+ * Records that the reader's views do not read offsets [from, to) of a partition.  What of it is
+ * recorded already stays as it is.  Under the stream's lock; the reader itself does not move.
+ */
+extern void
+sx_skip_record(const SxReader *reader, int32 partition, int64 from, int64 to, bool is_asked);
+
+#endif
