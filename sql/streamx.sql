@@ -1492,9 +1492,9 @@ CREATE VIEW streamx.skips WITH (security_barrier) AS
 COMMENT ON VIEW streamx.skips IS 'offsets from from_offset to before to_offset that a view did not read, of the streams you may SELECT';
 GRANT SELECT ON streamx.skips TO PUBLIC;
 
-CREATE FUNCTION streamx.skip(stream regclass, "partition" integer, through_offset bigint) RETURNS void
+CREATE FUNCTION streamx.skip(object regclass, "partition" integer, through_offset bigint) RETURNS void
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'streamx_skip';
-COMMENT ON FUNCTION streamx.skip(regclass, integer, bigint) IS 'lets all views of a Kafka stream go on behind an offset; what they skip is recorded';
+COMMENT ON FUNCTION streamx.skip(regclass, integer, bigint) IS 'lets all views of a Kafka stream, or one that is being computed anew, go on behind an offset; what they skip is recorded';
 -- What goes with a row ---------------------------------------------------------
 -- (catalog/forget.c)
 -- Triggers instead of foreign keys: pg_restore --jobs loads an extension's tables in any order.

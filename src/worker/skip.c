@@ -1,26 +1,33 @@
 /*
  * skip.c
- *	  streamx.skip(stream, partition, through_offset): go on behind messages that
+ *	  streamx.skip(object, partition, through_offset): go on behind messages that
  *	  nobody can read.
  *
- * The foremost of the readers that stand at or before the offset goes on behind it.  Others
- * read on until where that stood, then skip the same (load_skips in consumer.c); so does a
- * shadow, of what its view has yet to read.  What is skipped is recorded, for verify, and for
- * rebuilds, which skip it again.
+ * Of a stream, the foremost of the readers that stand at or before the offset goes on behind
+ * it.  Others read on until where that stood, then skip the same (load_skips in consumer.c);
+ * so does a shadow, of what its view has yet to read.  What a view has read, its shadow skips
+ * only when the view is named: the view may have taken it well.  What is skipped is recorded,
+ * for verify, and for rebuilds, which skip it again.
  */
 #include "compat.h"
 
+#include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
 
 #include "batch/connect.h"
 #include "catalog/reader.h"
 #include "catalog/skip.h"
 #include "catalog/spi.h"
 #include "catalog/stream.h"
+#include "query/shadow.h"
 #include "source/source.h"
 #include "worker/admin.h"
 #include "worker/consumer.h"
@@ -106,37 +113,143 @@ skip(Oid stream, int32 partition, int64 through)
 	return count;
 }
 
-Datum
-streamx_skip(PG_FUNCTION_ARGS)
+/* How a call would read that skips the same of another object. */
+static char *
+call_for(Oid relid, int32 partition, int64 through)
 {
-	int32 partition = PG_GETARG_INT32(1);
-	int64 through = PG_GETARG_INT64(2);
-	const SxStream *stream;
-	SxTarget target;
-	int64 end;
+	char *name = DatumGetCString(DirectFunctionCall1(regclassout, ObjectIdGetDatum(relid)));
 
-	sx_admin_resolve(PG_GETARG_OID(0), &target);
-	sx_admin_check_owner(&target);
-	stream = sx_stream_open(target.stream);
-	if (target.is_view || !stream->is_kafka)
-		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
-						errmsg("\"%s\" is not a stream of Kafka", target.name)));
-	end = ask_end(stream, partition);
+	return psprintf("streamx.skip(%s, %d, " INT64_FORMAT ")", quote_literal_cstr(name), partition,
+					through);
+}
+
+/* ---- of a stream ---- */
+
+/* A view whose shadow has yet to read the offset, or none. */
+static Oid
+find_computed_anew(Oid stream, int32 partition, int64 through)
+{
+	static const char *const statement =
+		"SELECT v.shadow_of FROM streamx.views v JOIN streamx.view_streams s USING (view)"
+		" JOIN streamx.progress p USING (reader) WHERE v.shadow_of IS NOT NULL AND s.stream = $1"
+		" AND p.\"partition\" = $2 AND p.next_offset <= $3 ORDER BY v.view LIMIT 1";
+	Oid types[] = {REGCLASSOID, INT4OID, INT8OID};
+	Datum values[] = {ObjectIdGetDatum(stream), Int32GetDatum(partition), Int64GetDatum(through)};
+	Oid view = InvalidOid;
+	bool isnull;
+	SxSpi spi;
+
+	sx_spi_begin(&spi);
+	if (sx_spi_execute(statement, lengthof(types), types, values, NULL, false) > 0)
+		view = DatumGetObjectId(
+			SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	sx_spi_end(&spi);
+	return view;
+}
+
+static void
+skip_in_stream(const SxTarget *target, int32 partition, int64 through)
+{
+	const SxStream *stream = sx_stream_open(target->stream);
+	int64 end = ask_end(stream, partition);
+	Oid view;
+
 	if (through >= end)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("partition %d of Kafka topic \"%s\" has no offset " INT64_FORMAT " yet",
 						partition, stream->topic, through),
 				 errdetail("It ends before offset " INT64_FORMAT ".", end)));
-	sx_lock_stream(target.relid);
-	if (skip(target.relid, partition, through) == 0)
+	sx_lock_stream(target->relid);
+	if (skip(target->relid, partition, through) > 0)
+		return;
+	view = find_computed_anew(target->relid, partition, through);
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+		 errmsg("no view of stream \"%s\" has yet to read offset " INT64_FORMAT " of partition %d",
+				target->name, through, partition),
+		 OidIsValid(view)
+			 ? errhint("View \"%s\", which is being computed anew, has: SELECT %s.",
+					   get_rel_name(view), call_for(view, partition, through))
+			 : errhint("Skipping goes forward only. streamx.rebuild(view) computes a view "
+					   "anew.")));
+}
+
+/* ---- of a view that is computed anew ---- */
+
+static void
+check_shadow(const SxTarget *target, Oid shadow, int32 partition, int64 through)
+{
+	const SxPartition *view = sx_reader_partition(sx_reader_of_view(target->relid), partition);
+	const SxPartition *position =
+		OidIsValid(shadow) ? sx_reader_partition(sx_reader_of_view(shadow), partition) : NULL;
+
+	if (!OidIsValid(shadow))
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("no view of stream \"%s\" has yet to read offset " INT64_FORMAT
+						errmsg("continuous view \"%s\" is not being computed anew", target->name),
+						errhint("All views of a stream skip together: SELECT %s.",
+								call_for(target->stream, partition, through))));
+	if (view == NULL || position == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("continuous view \"%s\" reads no partition %d", target->name, partition)));
+	if (view->next_offset <= through)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("continuous view \"%s\" itself has yet to read offset " INT64_FORMAT
 							   " of partition %d",
-							   target.name, through, partition),
-						errhint("Skipping goes forward only. streamx.rebuild(view) computes a view "
-								"anew.")));
-	CacheInvalidateRelcacheByRelid(target.relid);
+							   target->name, through, partition),
+						errhint("All views of a stream skip together: SELECT %s.",
+								call_for(target->stream, partition, through))));
+	if (position->next_offset > through)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("continuous view \"%s\" has been computed anew beyond offset " INT64_FORMAT
+						" of partition %d",
+						target->name, through, partition),
+				 errhint("Skipping goes forward only. streamx.cancel_rebuild(view) ends what is "
+						 "under way.")));
+}
+
+/* From where the shadow stands: its view has read all of it. */
+static void
+skip_in_rebuild(SxTarget *target, int32 partition, int64 through)
+{
+	SxReader *reader;
+	Oid shadow;
+
+	sx_lock_stream(target->stream); /* lock first, then snapshot */
+	LockRelationOid(target->relid, AccessShareLock);
+	CommandCounterIncrement();
+	sx_admin_resolve(target->relid, target);
+	sx_admin_check_owner(target);
+	PushActiveSnapshot(GetLatestSnapshot());
+	shadow = sx_shadow_find(target->relid);
+	check_shadow(target, shadow, partition, through);
+	reader = sx_reader_of_view(shadow);
+	go_on(reader->id, partition, sx_reader_partition(reader, partition)->next_offset, through);
+	PopActiveSnapshot();
+}
+
+Datum
+streamx_skip(PG_FUNCTION_ARGS)
+{
+	int32 partition = PG_GETARG_INT32(1);
+	int64 through = PG_GETARG_INT64(2);
+	SxTarget target;
+
+	sx_admin_resolve(PG_GETARG_OID(0), &target);
+	sx_admin_check_owner(&target);
+	if (!sx_stream_open(target.stream)->is_kafka)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("stream \"%s\" is not of Kafka", get_rel_name(target.stream)),
+				 errdetail("It is fed by INSERT, which fails with a row that nobody can take.")));
+	if (target.is_view)
+		skip_in_rebuild(&target, partition, through);
+	else
+		skip_in_stream(&target, partition, through);
+	CacheInvalidateRelcacheByRelid(target.stream);
 	sx_launcher_wakeup();
 	PG_RETURN_VOID();
 }
