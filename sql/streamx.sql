@@ -127,6 +127,7 @@ CREATE TABLE streamx.views (
     allowed_lateness  interval NOT NULL DEFAULT '0',
     late_rows         text NOT NULL DEFAULT 'store',
     start             text NOT NULL DEFAULT 'earliest',
+    start_option      text,
     retention         interval,
     refused_retention interval,
     settings          text[] NOT NULL DEFAULT '{}',
@@ -140,6 +141,7 @@ COMMENT ON TABLE streamx.views IS 'continuous views';
 COMMENT ON COLUMN streamx.views.shadow_of IS 'of a shadow, which streamx.rebuild makes: the view whose place it is to take';
 COMMENT ON COLUMN streamx.views.rejudge IS 'of a shadow: it judges anew which rows are late';
 COMMENT ON COLUMN streamx.views.sealed_through IS 'windows that end by then were sealed when allowed_lateness was changed, and stay so';
+COMMENT ON COLUMN streamx.views.start_option IS 'streamx.start as it was written: start is what it meant then';
 COMMENT ON COLUMN streamx.views.window_size IS 'of a window; cumulate: of the longest; session: the gap';
 COMMENT ON COLUMN streamx.views.server_major IS 'major version of the PostgreSQL that began its states';
 COMMENT ON COLUMN streamx.views.window_step IS 'slide of hop, step of cumulate';

@@ -323,11 +323,12 @@ sx_define_record(const SxRelations *relations, const char *text, List *options)
 	const SxDefinition *definition = relations->definition;
 	const char *late_rows = sx_option_get(options, "late_rows");
 	const char *start = sx_option_start(options);
+	const char *start_option = sx_option_get(options, "start");
 	Oid types[] = {OIDOID,		   TEXTOID,		OIDOID,		  OIDOID,			OIDOID,
 				   OIDOID,		   OIDOID,		TEXTOID,	  INTERVALOID,		INTERVALOID,
 				   TIMESTAMPTZOID, TEXTOID,		INTERVALOID,  TEXTOID,			TEXTOID,
 				   INTERVALOID,	   INTERVALOID, TEXTARRAYOID, REGCLASSARRAYOID, REGCLASSARRAYOID,
-				   OIDOID,		   OIDOID};
+				   OIDOID,		   OIDOID,		TEXTOID};
 	Datum values[lengthof(types)] = {
 		ObjectIdGetDatum(relations->visible),
 		CStringGetTextDatum(text),
@@ -358,16 +359,18 @@ sx_define_record(const SxRelations *relations, const char *text, List *options)
 	nulls[20] = !OidIsValid(relations->trial);
 	values[21] = ObjectIdGetDatum(relations->finals);
 	nulls[21] = !OidIsValid(relations->finals);
+	values[22] = CStringGetTextDatum(start_option ? start_option : "");
+	nulls[22] = start_option == NULL;
 	sx_spi_begin(&spi);
 	sx_spi_execute(
 		"INSERT INTO streamx.views (view, definition, state, definition_view, delta_view,"
 		" rows_view, windows, window_kind, window_size, window_step, window_origin,"
 		" window_timezone, allowed_lateness, late_rows, start, retention, refused_retention,"
-		" settings, inputs, input_views, trial_view, finals_view)"
+		" settings, inputs, input_views, trial_view, finals_view, start_option)"
 		" VALUES ($1::pg_catalog.regclass, $2, $3::pg_catalog.regclass,"
 		" $4::pg_catalog.regclass, $5::pg_catalog.regclass, $6::pg_catalog.regclass,"
 		" $7::pg_catalog.regclass, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,"
-		" $19, $20, $21::pg_catalog.regclass, $22::pg_catalog.regclass)",
+		" $19, $20, $21::pg_catalog.regclass, $22::pg_catalog.regclass, $23)",
 		lengthof(types), types, values, nulls, false);
 	sx_spi_end(&spi);
 }

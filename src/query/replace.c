@@ -112,22 +112,27 @@ check_owner(Oid view)
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_VIEW, get_rel_name(view));
 }
 
-/* A view that has begun does not begin elsewhere. */
+/*
+ * A view that has begun does not begin elsewhere.  The same words are the same start, whatever
+ * they would mean by now: a script may run again.
+ */
 static void
 check_start(const Replacement *replacement)
 {
-	const char *start = sx_option_start(replacement->statement->options);
-	Oid types[] = {OIDOID, TEXTOID};
-	Datum values[] = {ObjectIdGetDatum(replacement->view->relid),
-					  CStringGetTextDatum(start ? start : "")};
+	static const char *const statement = "SELECT FROM streamx.views WHERE view = $1 AND start <> $2"
+										 " AND start_option IS DISTINCT FROM $3";
+	static const Oid types[] = {OIDOID, TEXTOID, TEXTOID};
+	const char *start_option = sx_option_get(replacement->statement->options, "start");
+	Datum values[lengthof(types)] = {ObjectIdGetDatum(replacement->view->relid)};
 	bool is_other;
 	SxSpi spi;
 
-	if (start == NULL)
+	if (start_option == NULL)
 		return;
+	values[1] = CStringGetTextDatum(sx_option_start(replacement->statement->options));
+	values[2] = CStringGetTextDatum(start_option);
 	sx_spi_begin(&spi);
-	is_other = sx_spi_execute("SELECT FROM streamx.views WHERE view = $1 AND start <> $2", 2, types,
-							  values, NULL, false) > 0;
+	is_other = sx_spi_execute(statement, lengthof(types), types, values, NULL, false) > 0;
 	sx_spi_end(&spi);
 	if (is_other)
 		ereport(ERROR,

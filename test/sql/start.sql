@@ -11,7 +11,7 @@ CREATE VIEW own_dead_letters AS SELECT d.* FROM streamx.dead_letters d JOIN pg_c
 CREATE FOREIGN TABLE kept (at timestamptz, n int) SERVER streamx OPTIONS (event_time 'at', retain 'on');
 CREATE FOREIGN TABLE passing (at timestamptz, n int) SERVER streamx OPTIONS (event_time 'at');
 
-SELECT plan(33);
+SELECT plan(40);
 
 -- A view of a kept stream catches up in CREATE VIEW, judging with a watermark of its own
 INSERT INTO kept VALUES ('2024-05-01 10:00', 1), ('2024-05-01 12:00', 2);
@@ -42,6 +42,18 @@ RESET datestyle;
 SELECT is(start, '2999-01-02 00:00:00+00', 'kept in UTC') FROM streamx.views WHERE view = 'in_tokyo'::regclass;
 SELECT ok(start <> 'now' AND start::timestamptz BETWEEN now() - interval '1 hour' AND now(), 'now is when it was made') FROM streamx.views WHERE view = 'begun'::regclass;
 SELECT lives_ok($$CREATE OR REPLACE VIEW in_tokyo WITH (streamx.continuous, streamx.start = '2999-01-02') AS SELECT sum(n) FROM kept$$, 'the same time in other words is no change');
+SET timezone = 'America/New_York';
+SELECT lives_ok($$CREATE OR REPLACE VIEW in_tokyo WITH (streamx.continuous, streamx.start = '2/1/2999 09:00') AS SELECT sum(n) FROM kept$$, 'nor are the same words, wherever they are said');
+SET timezone = 'UTC';
+SELECT throws_like($$CREATE OR REPLACE VIEW in_tokyo WITH (streamx.continuous, streamx.start = '2999-01-03') AS SELECT sum(n) FROM kept$$, '%cannot change', 'another time is one');
+CREATE FUNCTION replace_begun(start text, columns text) RETURNS void LANGUAGE plpgsql AS $$BEGIN
+	EXECUTE format('CREATE OR REPLACE VIEW begun WITH (streamx.continuous, streamx.start = %L) AS SELECT %s FROM kept', start, columns); END$$;
+CREATE TEMPORARY TABLE begun_at AS SELECT start FROM streamx.views WHERE view = 'begun'::regclass;
+SELECT lives_ok($$SELECT replace_begun('now', 'sum(n)')$$, 'a script that says now may run again');
+SELECT lives_ok($$SELECT replace_begun('now', 'sum(n), count(*)')$$, 'with another definition');
+SELECT lives_ok($$SELECT replace_begun('now', 'sum(n), count(*)')$$, 'and again');
+SELECT throws_like($$SELECT replace_begun('today', 'sum(n), count(*)')$$, '%cannot change', 'other words for another time do change it');
+SELECT results_eq($$SELECT start FROM streamx.views WHERE view = 'begun'::regclass$$, 'TABLE begun_at', 'now is when it was made, still');
 DROP VIEW in_tokyo, begun;
 INSERT INTO kept VALUES ('2024-05-01 11:59:59', 16), ('2024-05-01 13:30', 32);
 SELECT results_eq('SELECT sum FROM from_first ORDER BY w', 'VALUES (5::bigint), (2), (40)', 'the first view refused a late row');
