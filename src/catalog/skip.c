@@ -44,3 +44,20 @@ sx_skip_record(const SxReader *reader, int32 partition, int64 from, int64 to, bo
 	sx_spi_execute(from < to ? range : leap_back, lengthof(types), types, values, NULL, false);
 	sx_spi_end(&spi);
 }
+
+void
+sx_skip_leave_log(const SxReader *reader, int32 partition)
+{
+	static const char *const statement =
+		"UPDATE streamx_internal.skip k SET is_asked = false FROM streamx.view_streams l"
+		" WHERE l.reader = $1 AND k.view = l.view AND k.topic = $2 AND k.\"partition\" = $3"
+		" AND k.is_asked";
+	static const Oid types[] = {INT4OID, TEXTOID, INT4OID};
+	Datum values[] = {Int32GetDatum(reader->id), CStringGetTextDatum(reader->topic),
+					  Int32GetDatum(partition)};
+	SxSpi spi;
+
+	sx_spi_begin(&spi);
+	sx_spi_execute(statement, lengthof(types), types, values, NULL, false);
+	sx_spi_end(&spi);
+}

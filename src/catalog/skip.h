@@ -14,4 +14,10 @@
 extern void
 sx_skip_record(const SxReader *reader, int32 partition, int64 from, int64 to, bool is_asked);
 
+/*
+ * Of another log, which has other records at the same offsets, the reader's views are to skip
+ * nothing: what they were told to is as gone as the rest of the old one.
+ */
+extern void sx_skip_leave_log(const SxReader *reader, int32 partition);
+
 #endif

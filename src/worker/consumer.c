@@ -708,6 +708,8 @@ sx_consumer_gap_message(const SxConsumer *consumer, const SxGap *gap)
 void
 sx_consumer_skip(SxConsumer *consumer, const SxGap *gap)
 {
+	if (gap->is_other_log || gap->to < gap->from)
+		sx_skip_leave_log(consumer->reader, gap->partition);
 	sx_skip_record(consumer->reader, gap->partition, gap->from, gap->to, false);
 	sx_consumer_step(consumer, gap);
 }

@@ -60,11 +60,19 @@ $broker->produce('orders', 0, $message);
 caught_up($node, 'orders');
 shows($node, 'SELECT n FROM revenue', '23', 'back at the right one it goes on');
 
+# What it was told to skip is of this log
+$node->safe_psql('postgres', q{SELECT streamx.pause('orders')});
+$broker->produce('orders', 0, $message);
+$node->safe_psql('postgres', q{SELECT streamx.skip('orders', 0, 12); SELECT streamx.resume('orders')});
+$broker->produce('orders', 0, $message); # by which the log is known again
+caught_up($node, 'orders');
+shows($node, 'SELECT n FROM revenue', '24', 'a message is skipped');
+
 # It is told to go on there: then the log is another one all the same
 $node->safe_psql('postgres', q{ALTER FOREIGN TABLE orders OPTIONS (ADD on_gap 'skip')});
 use_broker($other);
-eventually($node, 'SELECT n FROM revenue', '123', q{with on_gap 'skip' it goes on where the other log begins});
-shows($node, q{SELECT "partition", from_offset, to_offset FROM streamx_internal.skip ORDER BY 1}, "0|12|0\n1|11|0", 'which is recorded');
+eventually($node, 'SELECT n FROM revenue', '124', q{with on_gap 'skip' it goes on where the other log begins});
+shows($node, q{SELECT "partition", from_offset, to_offset, reason FROM streamx.skips ORDER BY 1, 2}, "0|12|13|gone\n0|14|0|gone\n1|11|0|gone", 'which is recorded');
 
 # Fewer partitions
 use_broker($smaller);
