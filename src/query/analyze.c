@@ -16,6 +16,7 @@
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
+#include "executor/executor.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -91,6 +92,8 @@ sx_analyze(ParseState *pstate, Query *query, Node *raw)
 	if (!walk.definition->query->hasAggs && walk.definition->query->groupClause == NIL)
 		refuse(&walk, (Node *) query->targetList, "a continuous view needs aggregates or GROUP BY",
 			   "Add GROUP BY, or use an ordinary view over the stream.");
+	if (ExecCleanTargetListLength(walk.definition->query->targetList) == 0)
+		refuse(&walk, NULL, "a continuous view needs a column", "Select what it groups by.");
 	(void) check_grouped((Node *) walk.definition->query->targetList, &walk);
 	(void) check_grouped(walk.definition->query->havingQual, &walk);
 	return walk.definition;

@@ -39,6 +39,8 @@ CREATE VIEW x WITH (streamx.continuous) AS SELECT string_agg(page, ',' ORDER BY 
 CREATE VIEW x WITH (streamx.continuous) AS SELECT percentile_cont(random()) WITHIN GROUP (ORDER BY n) FROM visits;
 CREATE VIEW x WITH (streamx.continuous) AS SELECT page FROM visits;
 
+CREATE VIEW x WITH (streamx.continuous) AS SELECT FROM visits GROUP BY page;
+
 -- clauses
 CREATE VIEW x WITH (streamx.continuous) AS SELECT count(*) FROM visits UNION ALL SELECT count(*) FROM visits;
 CREATE VIEW x WITH (streamx.continuous) AS SELECT count(*) FROM visits LIMIT 1;
