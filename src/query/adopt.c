@@ -31,6 +31,7 @@
 #include "catalog/spi.h"
 #include "catalog/stream.h"
 #include "query/adopt.h"
+#include "query/own.h"
 #include "query/sql.h"
 
 PG_FUNCTION_INFO_V1(streamx_adopt_stream);
@@ -60,7 +61,6 @@ static HeapTuple new_row(FunctionCallInfo fcinfo);
 static Datum column(FunctionCallInfo fcinfo, HeapTuple row, const char *name, bool *is_null);
 static Oid relation_column(FunctionCallInfo fcinfo, HeapTuple row, const char *name);
 static void adopt_orphans_of(Oid view);
-static void adopt(Oid relation, Oid owner);
 
 /* The header of every dump switches all of these off. */
 bool
@@ -118,7 +118,7 @@ streamx_adopt_stream(PG_FUNCTION_ARGS)
 	bool nulls[] = {false, false};
 
 	if (OidIsValid(log))
-		adopt(log, stream);
+		sx_own(log, stream);
 	if (sx_adopt_is_restoring() && sx_stream_is(stream) && sx_stream_open(stream)->is_kafka)
 	{
 		row = heap_modify_tuple_by_cols(row, RelationGetDescr(rel), lengthof(columns), columns,
@@ -188,21 +188,9 @@ adopt_orphans_of(Oid view)
 		HeapTuple tuple = SPI_tuptable->vals[i];
 		TupleDesc desc = SPI_tuptable->tupdesc;
 
-		adopt(DatumGetObjectId(SPI_getbinval(tuple, desc, 1, &is_null)),
-			  DatumGetObjectId(SPI_getbinval(tuple, desc, 2, &is_null)));
+		sx_own(DatumGetObjectId(SPI_getbinval(tuple, desc, 1, &is_null)),
+			   DatumGetObjectId(SPI_getbinval(tuple, desc, 2, &is_null)));
 	}
 	sx_spi_end(&spi);
 	CommandCounterIncrement();
-}
-
-/* Make relation an internal part of owner. */
-static void
-adopt(Oid relation, Oid owner)
-{
-	ObjectAddress part;
-	ObjectAddress whole;
-
-	ObjectAddressSet(part, RelationRelationId, relation);
-	ObjectAddressSet(whole, RelationRelationId, owner);
-	recordDependencyOn(&part, &whole, DEPENDENCY_INTERNAL);
 }

@@ -39,6 +39,7 @@
 #include "query/expression.h"
 #include "query/index.h"
 #include "query/input_set.h"
+#include "query/own.h"
 #include "query/relations.h"
 
 #define INTERNAL_SCHEMA "streamx_internal"
@@ -81,11 +82,9 @@ static void
 replace_definition_view(SxRelations *relations, Query *batch)
 {
 	ObjectAddress address;
-	ObjectAddress view;
 	SxSpi spi;
 
 	ObjectAddressSet(address, RelationRelationId, relations->definition_view);
-	ObjectAddressSet(view, RelationRelationId, relations->visible);
 	sx_spi_begin(&spi);
 	(void) deleteDependencyRecordsForSpecific(RelationRelationId, address.objectId,
 											  DEPENDENCY_INTERNAL, RelationRelationId,
@@ -96,8 +95,7 @@ replace_definition_view(SxRelations *relations, Query *batch)
 	sx_spi_end(&spi);
 	relations->definition_view =
 		create_view(relations, "definition", batch, "the definition, to be run as a batch");
-	address.objectId = relations->definition_view;
-	recordDependencyOn(&address, &view, DEPENDENCY_INTERNAL);
+	sx_own(relations->definition_view, relations->visible);
 	CommandCounterIncrement();
 }
 
@@ -487,7 +485,6 @@ sx_relations_own(const SxRelations *relations)
 {
 	List *owned = list_make4_oid(relations->state, relations->delta, relations->rows,
 								 relations->definition_view);
-	ObjectAddress view;
 	ListCell *lc;
 
 	if (OidIsValid(relations->windows))
@@ -498,14 +495,8 @@ sx_relations_own(const SxRelations *relations)
 		owned = lappend_oid(owned, relations->finals);
 	owned = list_concat(owned, relations->inputs);
 	owned = list_concat(owned, relations->input_views);
-	ObjectAddressSet(view, RelationRelationId, relations->visible);
 	foreach (lc, owned)
-	{
-		ObjectAddress relation;
-
-		ObjectAddressSet(relation, RelationRelationId, lfirst_oid(lc));
-		recordDependencyOn(&relation, &view, DEPENDENCY_INTERNAL);
-	}
+		sx_own(lfirst_oid(lc), relations->visible);
 }
 
 Datum

@@ -30,6 +30,7 @@
 #include "query/define.h"
 #include "query/expression.h"
 #include "query/fold.h"
+#include "query/own.h"
 #include "query/relations.h"
 #include "query/retention.h"
 #include "query/shadow.h"
@@ -84,8 +85,6 @@ visible_name(void)
 Oid
 sx_shadow_create_visible(Oid view, List *targetlist)
 {
-	ObjectAddress part;
-	ObjectAddress whole;
 	StringInfoData sql;
 	char *name;
 	Oid relid;
@@ -102,9 +101,7 @@ sx_shadow_create_visible(Oid view, List *targetlist)
 						name));
 	relid = get_relname_relid(name, get_namespace_oid(INTERNAL_SCHEMA, false));
 	sx_spi_end(&spi);
-	ObjectAddressSet(part, RelationRelationId, relid);
-	ObjectAddressSet(whole, RelationRelationId, view);
-	recordDependencyOn(&part, &whole, DEPENDENCY_INTERNAL);
+	sx_own(relid, view);
 	CommandCounterIncrement();
 	return relid;
 }

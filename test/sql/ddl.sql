@@ -14,7 +14,7 @@ CREATE VIEW present AS
 	UNION ALL SELECT 'relations', count(*) FROM pg_class WHERE relnamespace = 'streamx_internal'::regnamespace AND relkind IN ('r', 'v', 'f') AND (relname ~ '^v\d+_' OR relname ~ '_log$');
 CREATE TABLE before AS TABLE present;
 CREATE VIEW leftovers AS SELECT what, p.count - b.count AS count FROM present p JOIN before b USING (what);
-SELECT plan(88);
+SELECT plan(94);
 SELECT is_empty('SELECT * FROM leftovers WHERE count > 0', 'a clean start');
 
 CREATE SCHEMA plant;
@@ -127,6 +127,24 @@ SELECT results_eq('SELECT count FROM depot.one', 'VALUES (1::bigint)', 'another 
 DROP SERVER aside;
 DROP SERVER aside CASCADE;
 SELECT is_empty('SELECT * FROM leftovers WHERE count > 0', 'DROP SERVER CASCADE leaves nothing');
+
+-- Types and collations of group keys and inputs take the views along
+CREATE SCHEMA kit;
+CREATE TYPE kit.size AS ENUM ('small', 'large');
+CREATE COLLATION kit.plain FROM "C";
+CREATE FOREIGN TABLE parcel (at timestamptz, size kit.size, label text COLLATE kit.plain) SERVER streamx OPTIONS (event_time 'at', retain 'on');
+CREATE VIEW by_size WITH (streamx.continuous) AS SELECT hop(at, '2 hours', '1 hour'), size, count(*) FROM parcel GROUP BY 1, 2;
+CREATE VIEW sizes WITH (streamx.continuous) AS SELECT tumble(at, '1 hour'), array_agg(size) FROM parcel GROUP BY 1;
+CREATE VIEW by_label WITH (streamx.continuous) AS SELECT session(at, '1 hour'), label, count(*) FROM parcel GROUP BY 1, 2;
+INSERT INTO parcel VALUES ('2024-05-01 10:00', 'small', 'x');
+SELECT streamx.rebuild('by_size'), streamx.rebuild('sizes'), streamx.rebuild('by_label');
+SELECT throws_ok('DROP TYPE kit.size', '2BP01', NULL, 'not by themselves');
+SELECT lives_ok('DROP TYPE kit.size CASCADE', 'DROP TYPE CASCADE');
+SELECT set_eq('SELECT view::text FROM streamx.views', $$VALUES ('by_label')$$, 'takes the views that need it');
+SELECT lives_ok('DROP SCHEMA kit CASCADE', 'DROP SCHEMA CASCADE of what they need');
+SELECT is_empty('SELECT * FROM streamx.views', 'takes the others');
+DROP FOREIGN TABLE parcel;
+SELECT is_empty('SELECT * FROM leftovers WHERE count > 0', 'and nothing is left');
 
 -- Event triggers see it all and disturb nothing
 CREATE TABLE seen (tag text, identity text);
