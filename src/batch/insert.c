@@ -76,6 +76,12 @@ sx_insert_row(Oid stream, TupleTableSlot *slot)
 	int level = GetCurrentTransactionNestLevel();
 	Segment *segment = top;
 
+	/* at commit nobody would merge it any more */
+	if (is_flushing)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("cannot insert into stream \"%s\" while rows get into views",
+							   get_rel_name(stream)),
+						errdetail("A function that a view calls did it.")));
 	while (segment && segment->level == level &&
 		   (segment->merged_level != 0 || segment->batch->stream->relid != stream))
 		segment = segment->below;
@@ -180,9 +186,13 @@ waiting_streams(void)
 void
 sx_insert_flush(void)
 {
+	bool is_read_only = XactReadOnly;
+
 	if (!sx_insert_is_pending())
 		return;
 	is_flushing = true;
+	/* the rows came before the transaction was made read only */
+	XactReadOnly = false;
 	PG_TRY();
 	{
 		ListCell *lc;
@@ -193,6 +203,7 @@ sx_insert_flush(void)
 	PG_FINALLY();
 	{
 		is_flushing = false;
+		XactReadOnly = is_read_only;
 	}
 	PG_END_TRY();
 }

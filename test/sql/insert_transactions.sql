@@ -14,7 +14,7 @@ CREATE VIEW tx_hours WITH (streamx.continuous) AS SELECT tumble(at, '1 hour') AS
 CREATE VIEW tx2_sum WITH (streamx.continuous) AS SELECT k, count(*), sum(n) FROM tx2 GROUP BY k;
 CREATE FUNCTION put_tx(n int) RETURNS void LANGUAGE sql AS $$ INSERT INTO tx VALUES ('2024-05-01', 'f', n) $$;
 
-SELECT plan(96);
+SELECT plan(98);
 
 -- Rolled back means never seen
 BEGIN;
@@ -479,6 +479,28 @@ SELECT results_eq('TABLE tx4_sum', 'VALUES (800::bigint)', 'they are in the log'
 ROLLBACK;
 SELECT results_eq('SELECT (SELECT length(string_agg(payload, NULL)) + cardinality(array_agg(payload)) FROM tx4 WHERE n > i) FROM generate_series(0, 2) i',
 	'VALUES (25500), (25449), (25398)', 'those that stayed are read');
+
+-- Rows wait while their transaction is made read only
+CREATE FOREIGN TABLE tx5 (k text) SERVER streamx;
+CREATE VIEW tx5_list WITH (streamx.continuous) AS SELECT array_agg(k) AS ks FROM tx5;
+BEGIN;
+INSERT INTO tx5 VALUES ('a');
+SET TRANSACTION READ ONLY;
+SELECT ks FROM tx5_list;
+INSERT INTO tx5 VALUES ('b');
+ROLLBACK;
+BEGIN;
+INSERT INTO tx5 VALUES ('c');
+SET TRANSACTION READ ONLY;
+COMMIT;
+SELECT results_eq('TABLE tx5_list', $$VALUES ('{c}'::text[])$$, 'its commit merges them');
+-- A function of a view that inserts is an error, or its rows would be lost
+CREATE FUNCTION insert_echo(text) RETURNS bool LANGUAGE sql AS 'INSERT INTO transactions.tx5 VALUES ($1) RETURNING true';
+CREATE FUNCTION echo(text) RETURNS bool IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN transactions.insert_echo($1); END';
+CREATE VIEW tx5_echo WITH (streamx.continuous) AS SELECT count(echo(k)) FROM tx5;
+INSERT INTO tx5 VALUES ('d');
+SELECT results_eq('TABLE tx5_list', $$VALUES ('{c}'::text[])$$, 'nothing of it is left');
+DROP FOREIGN TABLE tx5 CASCADE;
 
 SELECT is_empty(format('SELECT * FROM streamx.verify(%L)', view), view || ': verify agrees') FROM own_views ORDER BY view::text;
 SELECT * FROM finish();
