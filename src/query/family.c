@@ -4,6 +4,7 @@
  */
 #include "compat.h"
 
+#include "access/htup_details.h"
 #include "access/tupdesc.h"
 #include "catalog/pg_class.h"
 #include "common/hashfn.h"
@@ -87,6 +88,7 @@ sx_family_take(List **views, const SxBatch *batch)
 	uint64 family = first->family;
 	Oid owner = first->owner;
 	List *taken = NIL;
+	int ncolumns = 0;
 	ListCell *lc;
 
 	foreach (lc, *views)
@@ -95,8 +97,10 @@ sx_family_take(List **views, const SxBatch *batch)
 
 		/* a column's error makes rows differ by view; a hash can be forged, an owner cannot */
 		if (taken != NIL && (batch->nerrors > 0 || list_length(taken) == SX_FAMILY_MAX ||
+							 ncolumns + view->ndelta > MaxTupleAttributeNumber ||
 							 view->family != family || view->owner != owner))
 			continue;
+		ncolumns += view->ndelta;
 		taken = lappend_oid(taken, lfirst_oid(lc));
 		*views = foreach_delete_current (*views, lc);
 	}

@@ -90,6 +90,17 @@ INSERT INTO mixed VALUES ('a', 1), ('b', 2), ('a', 3);
 SELECT results_eq('SELECT k, s.sum, q.sum, array_agg FROM mixed_keys JOIN mixed_sums s USING (k) JOIN mixed_subqueries q USING (k) ORDER BY k',
 	$$VALUES ('a', 4::bigint, 40::bigint, '{100,100}'::int[]), ('b', 2, 200, '{100}')$$, 'keys, sums and subqueries');
 
+-- Views that have more columns together than a query may have are not computed together
+CREATE FOREIGN TABLE broad (k text, n int) SERVER streamx OPTIONS (retain 'on');
+DO $$ BEGIN
+	FOR v IN 1..3 LOOP
+		EXECUTE format('CREATE VIEW broad_%s WITH (streamx.continuous) AS SELECT k, %s FROM broad GROUP BY k', v, (SELECT string_agg(format('max(n + %s) AS m%1$s', i), ', ') FROM generate_series(1, 700) i));
+	END LOOP;
+END $$;
+INSERT INTO broad VALUES ('a', 1), ('a', 2);
+SELECT results_eq('SELECT a.m1, b.m2, c.m700 FROM broad_1 a, broad_2 b, broad_3 c', 'VALUES (3, 4, 702)', 'too many for one query');
+DROP FOREIGN TABLE broad CASCADE;
+
 -- Columns that only one of them reads are checked
 CREATE ROLE family_owner;
 GRANT USAGE, CREATE ON SCHEMA families TO family_owner;
