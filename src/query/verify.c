@@ -181,6 +181,7 @@ notice_tables(const SxView *view)
 	sx_spi_begin(&spi);
 	if (sx_spi_execute("SELECT string_agg(DISTINCT d.refobjid::regclass::text, ', ') "
 					   "FROM pg_depend AS d JOIN pg_rewrite AS r ON d.objid = r.oid "
+					   "JOIN pg_class AS c ON c.oid = d.refobjid AND c.relkind <> 'c' "
 					   "WHERE d.classid = 'pg_rewrite'::regclass AND r.ev_class = $1 "
 					   "AND d.refclassid = 'pg_class'::regclass AND d.refobjid NOT IN ($1, $2)",
 					   2, types, values, NULL, true) > 0)

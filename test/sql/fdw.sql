@@ -183,8 +183,9 @@ SELECT throws_ok($$SELECT * FROM streamx.verify('careless')$$, '55000', 'cannot 
 	'not when late rows are thrown away');
 CREATE TABLE rooms (sensor int, room text);
 INSERT INTO rooms VALUES (1, 'kitchen');
+CREATE TYPE place AS (room text); -- no table, though PostgreSQL has it as a relation
 CREATE VIEW per_room WITH (streamx.continuous) AS
-	SELECT room, count(*) AS n FROM timed JOIN rooms USING (sensor) GROUP BY room;
+	SELECT (ROW(room)::place).room, count(*) AS n FROM timed JOIN rooms USING (sensor) GROUP BY 1;
 INSERT INTO timed VALUES ('2024-05-01 10:00', 1), ('2024-05-01 10:01', 2);
 SELECT is_empty($$SELECT * FROM streamx.verify('per_room')$$, 'a view with a join is verified');
 UPDATE rooms SET room = 'bathroom';
@@ -197,6 +198,7 @@ SELECT * FROM finish();
 DROP VIEW per_user, per_sensor, pages, careless, per_room;
 DROP FOREIGN TABLE clicks, forgetful, readings, orders, timed;
 DROP TABLE rooms;
+DROP TYPE place;
 DROP SERVER nobody;
 DROP ROLE regress_fdw_reader;
 SELECT relname FROM pg_class WHERE relname IN ('clicks_log', 'readings_log', 'visits_stream_log');
