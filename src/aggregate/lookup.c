@@ -27,6 +27,7 @@
 #include "utils/syscache.h"
 
 #include "aggregate/lookup.h"
+#include "aggregate/stored_name.h"
 #include "aggregate/transition.h"
 
 /* Aggregates of more arguments are looked up each time. */
@@ -324,14 +325,14 @@ describe(const SxAggregateLookup *lookup, const Oid *argtypes, int nargs)
 	initStringInfo(&text);
 	for (int i = 0; i < lengthof(functions); i++)
 	{
-		char *schema = get_namespace_name(get_func_namespace(functions[i]));
-
-		appendStringInfo(&text, "%s ",
-						 quote_qualified_identifier(schema, get_func_name(functions[i])));
+		sx_append_stored_name(&text, get_func_namespace(functions[i]), get_func_name(functions[i]));
+		appendStringInfoChar(&text, ' ');
 	}
 	for (int i = 0; i < nargs; i++)
-		appendStringInfo(&text, "%c%s", i == 0 ? '(' : ',',
-						 format_type_extended(argtypes[i], -1, FORMAT_TYPE_FORCE_QUALIFY));
+	{
+		appendStringInfoChar(&text, i == 0 ? '(' : ',');
+		sx_append_stored_type(&text, argtypes[i]);
+	}
 	return text.data;
 }
 

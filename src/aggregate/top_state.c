@@ -15,10 +15,10 @@
 #include "common/hashfn.h"
 #include "libpq/pqformat.h"
 #include "miscadmin.h"
-#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
+#include "aggregate/stored_name.h"
 #include "aggregate/top.h"
 
 #define FORMAT 1
@@ -200,15 +200,15 @@ append_type(StringInfo text, const SxDatumType *type)
 	HeapTuple tuple;
 	Form_pg_collation collation;
 
-	appendStringInfo(text, "%s,", format_type_extended(type->oid, -1, FORMAT_TYPE_FORCE_QUALIFY));
+	sx_append_stored_type(text, type->oid);
+	appendStringInfoChar(text, ',');
 	if (!OidIsValid(type->collation))
 		return;
 	tuple = SearchSysCache1(COLLOID, ObjectIdGetDatum(type->collation));
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for collation %u", type->collation);
 	collation = (Form_pg_collation) GETSTRUCT(tuple);
-	appendStringInfo(text, "%s,",
-					 quote_qualified_identifier(get_namespace_name(collation->collnamespace),
-												NameStr(collation->collname)));
+	sx_append_stored_name(text, collation->collnamespace, NameStr(collation->collname));
+	appendStringInfoChar(text, ',');
 	ReleaseSysCache(tuple);
 }

@@ -19,7 +19,9 @@ CREATE VIEW joined WITH (streamx.continuous) AS
 CREATE VIEW windows WITH (streamx.continuous) AS
 	SELECT tumble(at, '1 hour') AS w, upper(tumble(at, '1 hour')) - min(at) AS rest, t || ':' || count(*) AS c, extract(hour FROM lower(tumble(at, '1 hour')) AT TIME ZONE 'UTC') AS h
 	FROM g GROUP BY 1, t ORDER BY 1 DESC, count(*);
-SELECT plan(10);
+-- names of functions, types and collations are part of their states
+CREATE VIEW states WITH (streamx.continuous) AS SELECT t, avg(a::numeric), stddev(a) IS NULL AS one, first(t, a), last(a, at) IS NULL AS none, max_n(a, 2) FROM g GROUP BY 1;
+SELECT plan(12);
 
 INSERT INTO g DEFAULT VALUES;
 SET timezone = 'Asia/Tokyo';
@@ -39,6 +41,7 @@ SET plan_cache_mode = force_custom_plan;
 INSERT INTO g (a, t) SELECT i, CASE WHEN i % 3 > 0 THEN 'y' END FROM generate_series(1, 18) i;
 SET default_transaction_isolation = 'serializable';
 SET search_path = settings;
+SET quote_all_identifiers = on;
 INSERT INTO g DEFAULT VALUES;
 RESET ALL;
 SET client_min_messages = warning;
@@ -51,6 +54,8 @@ SELECT results_eq('SELECT f, sum(count) FROM floats GROUP BY f ORDER BY f', $$VA
 SELECT results_eq('SELECT sum(count) FROM below', 'VALUES (23::numeric)', 'with a table joined laterally');
 SELECT results_eq('SELECT * FROM joined ORDER BY 1', $$VALUES (0, 62::bigint, 12::bigint), (1, 138, 10)$$, 'and a partitioned one');
 SELECT results_eq('SELECT rest, c, h FROM windows', $$VALUES (interval '30 minutes', 'x:5', 23::numeric), ('30 minutes', NULL, 23), ('30 minutes', 'y:12', 23)$$, 'in its order');
+SELECT results_eq('SELECT t, round(avg, 2), one, first, none, max_n FROM states ORDER BY t',
+	$$VALUES ('x', 9.60, false, 'x', false, '{19,12}'::int[]), ('y', 9.00, false, 'y', false, '{17,16}'), (NULL, 10.50, false, NULL, false, '{18,15}')$$, 'states of every session');
 SELECT is_empty(format('SELECT * FROM streamx.verify(%L)', view), view || ': verify agrees')
 	FROM streamx.views JOIN pg_class c ON c.oid = view WHERE relnamespace = 'settings'::regnamespace ORDER BY view::text;
 SELECT * FROM finish();
