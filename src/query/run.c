@@ -23,6 +23,7 @@
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/plancache.h"
+#include "utils/rls.h"
 #include "utils/snapmgr.h"
 
 #include "query/run.h"
@@ -95,6 +96,10 @@ sx_run_begin(const SxView *view, SxRunAs *saved)
 	saved->nestlevel = NewGUCNestLevel();
 	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
+	/* off: an error where a policy leaves rows out, which is the owner's affair */
+	if (!row_security)
+		(void) set_config_option("row_security", "on", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+								 true, 0, false);
 	for (lc = list_head(view->settings); lc; lc = lnext(view->settings, lnext(view->settings, lc)))
 	{
 		const char *name = lfirst(lc);
