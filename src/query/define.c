@@ -35,6 +35,7 @@ void (*sx_views_changed)(void) = NULL;
 
 /* Settings that decide what a text or a timestamp means: kept with the view. */
 static const char *const kept_settings[] = {"TimeZone",
+											"timezone_abbreviations",
 											"DateStyle",
 											"IntervalStyle",
 											"extra_float_digits",
@@ -44,6 +45,8 @@ static const char *const kept_settings[] = {"TimeZone",
 											"lc_time",
 											"xmlbinary",
 											"xmloption",
+											"array_nulls",
+											"quote_all_identifiers",
 											"default_text_search_config"};
 
 static char *statement_text(const char *source, int location, int length);

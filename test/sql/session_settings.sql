@@ -21,6 +21,8 @@ CREATE VIEW windows WITH (streamx.continuous) AS
 	FROM g GROUP BY 1, t ORDER BY 1 DESC, count(*);
 -- names of functions, types and collations are part of their states
 CREATE VIEW states WITH (streamx.continuous) AS SELECT t, avg(a::numeric), stddev(a) IS NULL AS one, first(t, a), last(a, at) IS NULL AS none, max_n(a, 2) FROM g GROUP BY 1;
+CREATE VIEW texts WITH (streamx.continuous) AS
+	SELECT quote_ident(t) AS name, ('{' || coalesce(t, 'NULL') || '}')::text[] AS list, ('2024-05-01 10:00 EST' || left(a::text, 0))::timestamptz AS moment, count(*) FROM g GROUP BY 1, 2, 3;
 -- of somebody who may not see all of a table
 CREATE ROLE regress_settings;
 GRANT USAGE, CREATE ON SCHEMA settings TO regress_settings;
@@ -33,7 +35,7 @@ CREATE POLICY below_ten ON guarded TO regress_settings USING (id < 10);
 SET ROLE regress_settings;
 CREATE VIEW seen WITH (streamx.continuous) AS SELECT count(*) FROM g JOIN guarded ON id = a;
 RESET ROLE;
-SELECT plan(15);
+SELECT plan(17);
 
 INSERT INTO g DEFAULT VALUES;
 SET timezone = 'Asia/Tokyo';
@@ -50,6 +52,8 @@ SET enable_partitionwise_aggregate = on;
 SET enable_partitionwise_join = on;
 SET jit_above_cost = 0;
 SET plan_cache_mode = force_custom_plan;
+SET array_nulls = off;
+SET timezone_abbreviations = 'Australia';
 INSERT INTO g (a, t) SELECT i, CASE WHEN i % 3 > 0 THEN 'y' END FROM generate_series(1, 18) i;
 SET default_transaction_isolation = 'serializable';
 SET search_path = settings;
@@ -69,6 +73,8 @@ SELECT results_eq('SELECT * FROM joined ORDER BY 1', $$VALUES (0, 62::bigint, 12
 SELECT results_eq('SELECT rest, c, h FROM windows', $$VALUES (interval '30 minutes', 'x:5', 23::numeric), ('30 minutes', NULL, 23), ('30 minutes', 'y:12', 23)$$, 'in its order');
 SELECT results_eq('SELECT t, round(avg, 2), one, first, none, max_n FROM states ORDER BY t',
 	$$VALUES ('x', 9.60, false, 'x', false, '{19,12}'::int[]), ('y', 9.00, false, 'y', false, '{17,16}'), (NULL, 10.50, false, NULL, false, '{18,15}')$$, 'states of every session');
+SELECT results_eq('TABLE texts ORDER BY name',
+	$$VALUES ('x', '{x}'::text[], timestamptz '2024-05-01 15:00Z', 5::bigint), ('y', '{y}', '2024-05-01 15:00Z', 12), (NULL, '{NULL}', '2024-05-01 15:00Z', 6)$$, 'names, arrays and time zones');
 SELECT results_eq('TABLE seen', 'VALUES (12::bigint)', 'and rows that a policy shows to the owner');
 SET row_security = off;
 SELECT is_empty($$SELECT * FROM streamx.verify('seen')$$, 'which verify finds, too');
