@@ -82,7 +82,7 @@ sx_converter_init(SxConverter *converter, Oid type, int32 typmod, const SxStream
 	{
 		converter->element = palloc(sizeof(SxConverter));
 		sx_converter_init(converter->element, element, converter->typmod, stream);
-		converter->uses_settings = converter->element->uses_settings;
+		converter->uses_settings = true; /* array_nulls */
 		converter->takes_clock_words = converter->element->takes_clock_words;
 		converter->is_safe = converter->element->is_safe && !OidIsValid(converter->domain);
 	}

@@ -23,9 +23,11 @@
 #define SMALLEST_CHUNK 1024
 #define LARGEST_CHUNK (64 * 1024)
 
-/* What the texts of dates and times mean, whatever the session says. */
-#define FIXED_DATESTYLE "ISO, MDY"
-#define FIXED_INTERVALSTYLE "postgres"
+/* What texts mean, whatever the session says; but for TimeZone, which is the stream's. */
+static const char *const fixed_settings[][2] = {
+	{"DateStyle", "ISO, MDY"}, {"IntervalStyle", "postgres"}, {"timezone_abbreviations", "Default"},
+	{"array_nulls", "on"},	   {"xmloption", "content"},
+};
 
 struct SxDecoder
 {
@@ -186,19 +188,29 @@ init_run(DecodeRun *run)
 	conversion->format = run->decoder->state;
 }
 
+static bool
+is_set(const char *name, const char *value)
+{
+	return strcmp(GetConfigOption(name, false, false), value) == 0;
+}
+
 /* Returns the level to end, or 0 when everything was right already. */
 static int
 fix_settings(const SxStream *stream)
 {
+	const char *timezone = pg_get_timezone_name(stream->timezone);
+	bool is_right = strcmp(pg_get_timezone_name(session_timezone), timezone) == 0;
 	int nestlevel;
 
-	if (DateOrder == DATEORDER_MDY && IntervalStyle == INTSTYLE_POSTGRES &&
-		strcmp(pg_get_timezone_name(session_timezone), pg_get_timezone_name(stream->timezone)) == 0)
+	for (int i = 0; is_right && i < lengthof(fixed_settings); i++)
+		is_right = is_set(fixed_settings[i][0], fixed_settings[i][1]);
+	if (is_right)
 		return 0;
 	nestlevel = NewGUCNestLevel();
-	fix_setting("DateStyle", FIXED_DATESTYLE);
-	fix_setting("IntervalStyle", FIXED_INTERVALSTYLE);
-	fix_setting("TimeZone", pg_get_timezone_name(stream->timezone));
+	for (int i = 0; i < lengthof(fixed_settings); i++)
+		if (!is_set(fixed_settings[i][0], fixed_settings[i][1]))
+			fix_setting(fixed_settings[i][0], fixed_settings[i][1]);
+	fix_setting("TimeZone", timezone);
 	return nestlevel;
 }
 

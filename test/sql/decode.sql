@@ -210,6 +210,14 @@ SELECT * FROM zones;
 SET timezone = 'Asia/Tokyo';
 SELECT is((streamx.decode('berlin', '{"tz":"01.02.2024 12:00"}') ->> 'tz')::timestamptz, '2024-01-02 20:00+09', 'day and month by the stream''s rules');
 SELECT is((streamx.decode('berlin', '{"tz":"2024-07-01 12:00"}') ->> 'tz')::timestamptz, '2024-07-01 19:00+09', 'and the stream''s time zone');
+SET timezone_abbreviations = 'Australia';
+SELECT is((streamx.decode('berlin', '{"tz":"2024-07-01 12:00 EST"}') ->> 'tz')::timestamptz, '2024-07-02 02:00+09', 'abbreviations are not the session''s');
+RESET timezone_abbreviations;
+CREATE FOREIGN TABLE lists (l text[]) SERVER kafka OPTIONS (topic 'lists');
+SET array_nulls = off;
+SELECT is(streamx.decode('lists', '{"l":"{a,NULL}"}'), '{"l": ["a", null]}', 'nor is what NULL means in an array');
+RESET array_nulls;
+DROP FOREIGN TABLE lists;
 SELECT is(current_setting('DateStyle') || ', ' || current_setting('IntervalStyle') || ', ' || current_setting('TimeZone'),
 	'German, DMY, sql_standard, Asia/Tokyo', 'settings are as before');
 SET DateStyle = 'ISO, MDY';
