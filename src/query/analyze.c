@@ -429,6 +429,7 @@ check_nullable(Walk *walk, Node *node)
 	}
 }
 
+/* VOLATILE ones, and what is STABLE because it is the session's, the transaction's or the server's. */
 static bool
 is_unstable_function(Oid funcid, void *context)
 {
@@ -443,6 +444,25 @@ is_unstable_function(Oid funcid, void *context)
 		case F_AGE_TIMESTAMPTZ:
 		case F_CURRENT_SETTING_TEXT:
 		case F_CURRENT_SETTING_TEXT_BOOL:
+		case F_GETPGUSERNAME:
+		case F_CURRENT_SCHEMA:
+		case F_CURRENT_SCHEMAS:
+		case F_PG_MY_TEMP_SCHEMA:
+		case F_PG_IS_OTHER_TEMP_SCHEMA:
+		case F_PG_BACKEND_PID:
+		case F_PG_TRIGGER_DEPTH:
+		case F_INET_CLIENT_ADDR:
+		case F_INET_CLIENT_PORT:
+		case F_INET_SERVER_ADDR:
+		case F_INET_SERVER_PORT:
+		case F_PG_POSTMASTER_START_TIME:
+		case F_PG_CONF_LOAD_TIME:
+		case F_TXID_CURRENT:
+		case F_TXID_CURRENT_IF_ASSIGNED:
+		case F_TXID_CURRENT_SNAPSHOT:
+		case F_PG_CURRENT_XACT_ID:
+		case F_PG_CURRENT_XACT_ID_IF_ASSIGNED:
+		case F_PG_CURRENT_SNAPSHOT:
 			return true;
 		default:
 			return func_volatile(funcid) == PROVOLATILE_VOLATILE;
