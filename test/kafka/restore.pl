@@ -72,7 +72,8 @@ for my $database ('restored', 'copied')
 		(SELECT count(*) FROM streamx_internal.folding), (SELECT count(*) FROM streamx_internal.removal)}), '0|0|0|0|0|0|0|0', 'nor any row of the catalog');
 }
 eventually($node, $workers, '1', 'their workers are gone');
-unlike(slurp_file($node->logfile), qr/(ERROR|PANIC):/, 'no error was logged');
+# (a drop cancels a vacuum of what it drops)
+unlike(slurp_file($node->logfile), qr/^(?!.* autovacuum worker ).*(ERROR|PANIC):/m, 'no error was logged');
 
 $node->stop;
 $broker->stop;
