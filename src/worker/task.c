@@ -472,8 +472,8 @@ pass_gap(SxTask *task)
 
 	if (!sx_consumer_gap(consumer, &gap))
 		return true;
-	/* what was taken before the gap goes first */
-	if (consumer->nmessages > 0)
+	/* what was taken before the gap goes first, also what waits for another reader */
+	if (consumer->nmessages + consumer->nheld > 0)
 		return true;
 	if (consumer->stream->skips_gaps)
 		return leap(task, skip_gap, &gap);
@@ -792,7 +792,8 @@ take_turn(SxTask *task, int64 queue_bytes, size_t batch_bytes, bool gives_way)
 	watch_connection(task);
 	sx_part_post(task->consumer);
 	now = sx_now_us();
-	if (task->consumer->nmessages == 0 && sx_consumer_gap(task->consumer, &gap))
+	if (task->consumer->nmessages + task->consumer->nheld == 0 &&
+		sx_consumer_gap(task->consumer, &gap))
 		return now; /* found just now: pass_gap is next */
 	if (!pass_unreadable(task))
 		return task->retry_at_us;
