@@ -123,5 +123,5 @@ sx_kafka_next_duty_ms(const SxSource *source, int64 until)
 		until = Min(until, source->repair_ms);
 	if (source->is_behind)
 		until = Min(until, source->dry_ms);
-	return until;
+	return Min(until, sx_kafka_next_look_ms(source));
 }

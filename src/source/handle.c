@@ -40,7 +40,7 @@ static int leaving = 0;
 static const char *const defaults[][2] = {
 	{"reconnect.backoff.max.ms", "2000"},
 	{"topic.metadata.refresh.interval.ms", "30000"},
-	/* what comes after a silence waits so long, as the last message is read again behind a fetch */
+	/* questions wait so long behind a fetch, and so does the last message when it is read again */
 	{"fetch.wait.max.ms", "100"},
 	{"socket.keepalive.enable", "true"},
 };

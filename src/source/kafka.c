@@ -17,7 +17,8 @@
  * A topic that was deleted and made anew, or cut and written again, has other
  * records at the same offsets.  So reading restarts one message early, at the
  * last one that was read: if it is still there, it must be the same.  The same is
- * done when something comes after a silence, in which a topic could be exchanged.
+ * done during a silence, in which a topic could be exchanged (look.c), and when
+ * something comes after one in which that was not done.
  */
 #include "compat.h"
 
@@ -36,7 +37,7 @@
 #define MAX_CHUNK 1024		/* messages taken from the queue at once */
 #define RETRY_MS 1000		/* between attempts to go on at a lost position */
 #define PATIENCE 3			/* tries to read a record, before it is told */
-#define SILENCE_MS 1000		/* at an end; then the last message is looked at again */
+#define SILENCE_MS 1000		/* of which the last message was not seen: it is looked at again */
 #define GAP_TIMEOUT_MS 1500 /* many times fetch.wait.max.ms, unless the server says otherwise */
 
 /*
@@ -173,7 +174,9 @@ start(SxSource *source, int at)
 	Position *position = &source->positions[at];
 	int64 offset = partition->next_offset;
 
-	position->is_checking = position->last.offset >= 0;
+	position->is_checking = position->last.offset >= 0 && !position->is_vain;
+	position->is_vain = false;
+	position->asked_ms = sx_kafka_now_ms();
 	if (position->is_checking)
 		offset = position->last.offset;
 	if (rd_kafka_consume_start_queue(handle->topic, partition->partition, offset, handle->queue) ==
@@ -199,8 +202,8 @@ lose(SxSource *source, int at)
  * nothing, silently, on a partition that it gave up.  What it has fetched for
  * the partition becomes invisible at once.
  */
-static void
-restart(SxSource *source, int at)
+void
+sx_kafka_restart(SxSource *source, int at)
 {
 	Position *position = &source->positions[at];
 
@@ -275,7 +278,7 @@ sx_source_seek(SxSource *source, int32 partition, int64 offset)
 	moved->is_other_log = false;
 	moved->gap_low = -1;
 	moved->is_stopped = false;
-	restart(source, at);
+	sx_kafka_restart(source, at);
 }
 
 void
@@ -315,8 +318,8 @@ take_end(SxSource *source, int at, int64 offset)
 	source->has_news |= offset > partition->next_offset || !partition->at_end;
 	partition->next_offset = offset;
 	partition->end_offset = offset;
-	if (!partition->at_end || source->positions[at].end_ms == 0)
-		source->positions[at].end_ms = sx_kafka_now_ms();
+	if (!partition->at_end || source->positions[at].known_ms == 0)
+		sx_kafka_begin_silence(source, at);
 	partition->at_end = true;
 }
 
@@ -396,6 +399,7 @@ take_event(SxSource *source, const rd_kafka_message_t *event)
 		/* this event has no version: one from before a seek can still come */
 		if (at >= 0 && !sx_kafka_rests(&source->partitions[at]))
 		{
+			(void) sx_kafka_end_look(source, at);
 			source->positions[at].is_out_of_range = true;
 			lose(source, at);
 		}
@@ -404,7 +408,7 @@ take_event(SxSource *source, const rd_kafka_message_t *event)
 	sx_handle_note(&source->handle, event->err, rd_kafka_message_errstr(event));
 	if (at < 0 || sx_kafka_rests(&source->partitions[at]) || keeps_position(event->err))
 		return;
-	if (is_of_record(event->err))
+	if (is_of_record(event->err) && !sx_kafka_end_look(source, at))
 		note_spoilt(source, at, source->handle.reason);
 	lose(source, at);
 }
@@ -439,7 +443,7 @@ check_gap(SxSource *source, int at)
 		}
 	}
 	position->last.offset = -1;
-	restart(source, at);
+	sx_kafka_restart(source, at);
 }
 
 /* Go on where a position was lost, when its time has come. */
@@ -460,10 +464,10 @@ repair(SxSource *source)
 		if (position->retry_ms <= now)
 		{
 			position->retry_ms = now + RETRY_MS;
-			if (position->is_out_of_range || position->is_other)
+			if (position->is_other || (position->is_out_of_range && !position->is_vain))
 				check_gap(source, i);
 			else
-				restart(source, i);
+				sx_kafka_restart(source, i);
 		}
 		if (position->is_lost)
 			lose(source, i);
@@ -483,7 +487,7 @@ expect_sign_of_life(SxSource *source)
 	for (int i = 0; i < source->npartitions; i++)
 	{
 		if (!sx_kafka_rests(&source->partitions[i]) && !source->positions[i].is_lost)
-			restart(source, i);
+			sx_kafka_restart(source, i);
 	}
 }
 
@@ -567,6 +571,9 @@ look_again(SxSource *source, int at, rd_kafka_message_t **slot)
 		describe(&message, slot);
 		is_other = sx_source_fingerprint(&message) != position->last.fingerprint;
 		position->is_checking = is_other;
+		/* as of when it was asked for: how long it waited in the queue we do not know */
+		if (position->known_ms > 0 && !is_other)
+			position->known_ms = Max(position->known_ms, position->asked_ms);
 	}
 	if (!is_other)
 		return;
@@ -580,7 +587,8 @@ distrust(SxSource *source, int at)
 {
 	Position *position = &source->positions[at];
 
-	position->end_ms = 0;
+	position->known_ms = 0;
+	position->is_vain = false;
 	position->retry_ms = 0;
 	lose(source, at);
 }
@@ -591,8 +599,8 @@ was_silent(const SxSource *source, int at)
 {
 	const Position *position = &source->positions[at];
 
-	return position->end_ms > 0 && position->last.offset >= 0 &&
-		   sx_kafka_now_ms() > position->end_ms + SILENCE_MS;
+	return position->known_ms > 0 && position->last.offset >= 0 &&
+		   sx_kafka_now_ms() > position->known_ms + SILENCE_MS;
 }
 
 void
@@ -627,7 +635,7 @@ hand_out(SxSource *source, int at, rd_kafka_message_t **slot, SxMessage *message
 			distrust(source, at);
 			return false;
 		}
-		position->end_ms = 0; /* silence begins at the next end that is told */
+		position->known_ms = 0; /* silence begins at the next end that is told */
 	}
 	partition->next_offset = offset + 1;
 	position->handed = offset;
@@ -725,6 +733,7 @@ tend(SxSource *source, int handed)
 	sx_kafka_hear(source);
 	expect_sign_of_life(source);
 	repair(source);
+	sx_kafka_look(source);
 	sx_kafka_watch_ends(source, handed);
 }
 

@@ -1,7 +1,8 @@
 /*
  * kafka.h
- *	  What the parts of the Kafka source share: reading (kafka.c), asking
- *	  (query.c), ends (ends.c) and sleeping (wait.c).  Private to src/source.
+ *	  What the parts of the Kafka source share: reading (kafka.c), looking again
+ *	  (look.c), asking (query.c), ends (ends.c) and sleeping (wait.c).  Private to
+ *	  src/source.
  */
 #ifndef SX_SOURCE_KAFKA_H
 #define SX_SOURCE_KAFKA_H
@@ -21,9 +22,12 @@ typedef struct Position
 	bool is_out_of_range; /* it says so, but we have not seen the range */
 	bool is_other;		  /* a record is not the one of last: the log is another one */
 	bool is_checking;	  /* reading began at last, to see whether it is still there */
+	bool is_vain;		  /* last cannot be read just now: go on without it */
 	SxSourceMark last;	  /* a message that was read, before next_offset */
 	int64 handed;		  /* offset of the last message handed out; -1: none */
-	int64 end_ms;		  /* when the end was seen (monotonic); 0: not to be asked about */
+	int64 known_ms;		  /* then it was the same log (monotonic); 0: not to be asked about */
+	int64 asked_ms;		  /* when last was asked for (monotonic) */
+	int64 look_until_ms;  /* look at last in silence until then (monotonic); 0: do not */
 	int64 retry_ms;		  /* not before then (monotonic) */
 	int spoilt;			  /* times in a row that what comes next could not be read ... */
 	int64 spoilt_at;	  /* ... at this offset */
@@ -49,6 +53,7 @@ struct SxSource
 
 	bool has_news;		   /* an end or a gap was seen since poll last returned */
 	int64 repair_ms;	   /* next look at lost positions; 0: none is lost */
+	int64 look_ms;		   /* next look at silent partitions; 0: none is to be looked at */
 	bool is_behind;		   /* some partition has a backlog */
 	int64 ends_ms;		   /* next time to ask for end offsets, messages flowing */
 	int64 dry_ms;		   /* ... and without messages, when there ought to be some */
@@ -72,6 +77,24 @@ sx_kafka_rests(const SxSourcePartition *partition)
 {
 	return partition->has_gap || partition->is_stopped;
 }
+
+/* Start a partition again at its last message, or where it stands.  What was fetched of it is gone. */
+extern void sx_kafka_restart(SxSource *source, int at);
+
+/* A partition's silence begins now: its end has been told. */
+extern void sx_kafka_begin_silence(SxSource *source, int at);
+
+/* Look at the last messages of silent partitions again, as far as it is time. */
+extern void sx_kafka_look(SxSource *source);
+
+/*
+ * The last message cannot be read: if that was a look in silence, the next start goes on
+ * without it, and there are no more of them in this silence.  Returns whether it was.
+ */
+extern bool sx_kafka_end_look(SxSource *source, int at);
+
+/* When to look next; PG_INT64_MAX when there is no need to wake for it. */
+extern int64 sx_kafka_next_look_ms(const SxSource *source);
 
 /* Look after end offsets, when so many messages were just taken. */
 extern void sx_kafka_watch_ends(SxSource *source, int handed);

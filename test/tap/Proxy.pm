@@ -8,6 +8,7 @@
 #	$proxy->tell('cut 3 "n": 7');	# of the next 3 answers to Fetch that contain this one half comes, then an end
 #	$proxy->tell('flip 3 "n": 7');	# in them the last byte of this is one bit another
 #	$proxy->tell('noise 3 "n": 7');	# of them the length is right, and the rest is noise
+#	$proxy->tell('forge 3 "n": 7');	# as flip, but the checksum is that of the other record
 #	$proxy->count('Fetch');			# requests so far; also 'connected', 'given up' (by the client), 'harm'
 #
 # Brokers tell clients where they are, so in answers to Metadata the broker's port is replaced by our own.  One
@@ -254,8 +255,39 @@ sub harmed
 	my ($self, $frame, $end) = @_;
 
 	substr($frame, $end - 1, 1) ^= "\x01" if $self->{harm} eq 'flip';
+	forge(\$frame, $end - 1) if $self->{harm} eq 'forge';
 	substr($frame, 8) = join('', map { chr(($_ * 7919 + $self->{harms_left} * 104729) % 251) } 9 .. length $frame) if $self->{harm} eq 'noise';
 	return $frame;
+}
+
+# Flip a bit of a record, and mend the checksum of its batch: offset (8 bytes), length of what follows (4), epoch (4), 2 (1),
+# checksum of what follows (4).
+sub forge
+{
+	my ($frame, $place) = @_;
+
+	for my $start (reverse 0 .. $place - 21)
+	{
+		my ($length, $magic, $sum) = unpack("x$start x8 N x4 C N", $$frame);
+
+		next unless $magic == 2 && $start + 12 + $length <= length $$frame && crc32c(substr($$frame, $start + 21, $length - 9)) == $sum;
+		substr($$frame, $place, 1) ^= "\x01";
+		substr($$frame, $start + 17, 4) = pack('N', crc32c(substr($$frame, $start + 21, $length - 9)));
+		return;
+	}
+	die 'no batch of records around it';
+}
+
+sub crc32c
+{
+	my $sum = 0xffffffff;
+
+	for my $byte (unpack('C*', $_[0]))
+	{
+		$sum ^= $byte;
+		$sum = $sum & 1 ? $sum >> 1 ^ 0x82f63b78 : $sum >> 1 for 1 .. 8;
+	}
+	return $sum ^ 0xffffffff;
 }
 
 sub send_to
@@ -290,7 +322,7 @@ sub obey
 		if ($command eq 'hole') { $self->{is_hole} = 1; }
 		elsif ($command eq 'flow') { $self->{is_hole} = 0; $self->pass_on($_, 'client', 'broker'), $self->pass_on($_, 'broker', 'client') for @{ $self->{links} }; }
 		elsif ($command =~ /^slow (\d+)$/) { $self->{delay} = $1 / 1000; }
-		elsif ($command =~ /^(cut|flip|noise) (\d+) (.*)$/) { @$self{qw(harm harms_left pattern)} = ($1, $2, qr/$3/); }
+		elsif ($command =~ /^(cut|flip|noise|forge) (\d+) (.*)$/) { @$self{qw(harm harms_left pattern)} = ($1, $2, qr/$3/); }
 		elsif ($command =~ /^count (.*)$/) { $answer = $self->{counts}{$1} // 0; }
 		else { $answer = 'error: unknown command'; }
 		print { $self->{control} } "$answer\n";
