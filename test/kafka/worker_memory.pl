@@ -9,17 +9,24 @@ use PostgreSQL::Test::Utils;
 use StreamX;
 use Test::More;
 
-my $broker = StreamX::Broker->new(orders => 1, sizes => 1, stopped => 1);
+my $broker = StreamX::Broker->new(orders => 1, sizes => 1, stopped => 1, pair => 1, alone => 1);
 my $node = streamx_node('worker_memory', broker => $broker, settings => [ q{streamx.max_restart_backoff = '200ms'} ]);
-my $sent = 0;
+my %sent;
 
 # POSIX's way to spell a zone: hours and minutes west of Greenwich, under any name.
 sub send_zones
 {
 	my ($n, $topic) = @_;
+	my $sent = $sent{$topic} // 0;
 
-	$broker->produce($topic // 'orders', 0, map { sprintf('{"at": "2024-05-01 12:00 Z%s%d:%02d"}', join('', map { chr(97 + $_) } $_ % 26, $_ / 26 % 26, $_ / 676 % 26), $_ % 3, $_ % 60) } $sent + 1 .. $sent + $n);
-	$sent += $n unless defined $topic;
+	$broker->produce($topic, 0, map { sprintf('{"at": "2024-05-01 12:00 Z%s%d:%02d"}', join('', map { chr(97 + $_) } $_ % 26, $_ / 26 % 26, $_ / 676 % 26), $_ % 3, $_ % 60) } $sent + 1 .. $sent + $n);
+	$sent{$topic} += $n;
+}
+
+sub longest_pause
+{
+	$node->append_conf('postgresql.conf', "streamx.max_restart_backoff = '$_[0]'");
+	$node->reload;
 }
 
 # Whether the worker, this or the next, keeps less than 64 MB of time zones: one test.
@@ -53,24 +60,24 @@ END
 # Little by little: after 64 MB, between two batches
 for (1 .. 4)
 {
-	send_zones(1000);
+	send_zones(1000, 'orders');
 	caught_up($node, 'orders');
 }
 keeps_little('a worker that messages made grow was begun anew');
 ok(slurp_file($node->logfile) =~ /LOG:  streamx worker for stream "orders" is begun anew: messages made it grow/, 'and says so');
 ok(slurp_file($node->logfile) !~ /too many time zones/, 'no batch failed');
-shows($node, 'SELECT sum(count) FROM hours', $sent, 'each message counts once');
+shows($node, 'SELECT sum(count) FROM hours', $sent{orders}, 'each message counts once');
 
 # All at once: a batch that would make it grow by more than 128 MB fails
 $node->safe_psql('postgres', q{SELECT streamx.pause('orders')});
-send_zones(8000);
+send_zones(8000, 'orders');
 $node->safe_psql('postgres', q{SELECT streamx.resume('orders')});
 caught_up($node, 'orders');
 keeps_little('nor does one batch make it grow without end');
 # how the messages were cut into batches is chance: one of them all would have kept 190 MB
 my ($most) = sort { $b <=> $a } slurp_file($node->logfile) =~ /DETAIL:  PostgreSQL kept (\d+) MB of time zones/g;
 cmp_ok($most, '<', 160, 'for it is halved instead');
-shows($node, 'SELECT sum(count) FROM hours', $sent, 'each message counts once');
+shows($node, 'SELECT sum(count) FROM hours', $sent{orders}, 'each message counts once');
 verified($node, 'hours');
 
 # A batch that fails is tried again after pauses, and by the same worker: it grows no more by the same zones
@@ -84,6 +91,52 @@ send_zones(4000, 'stopped');
 $node->safe_psql('postgres', q{SELECT streamx.resume('stopped')});
 eventually($node, q{SELECT failures > 5 FROM streamx.stat_views WHERE view = 'none'::regclass}, 't', 'a batch that makes it grow fails again and again');
 shows($node, q{SELECT restarts FROM streamx.stat_workers WHERE stream_name = 'stopped'}, '0', 'which does not begin it anew each time');
+
+# Two readers of one worker, of which one fails and waits for an hour: it does not keep the other one's batches in a process
+# that is too large for any of them.  The first stands at a bad message, behind which the second has begun
+longest_pause('10ms');
+$node->safe_psql('postgres', <<'END');
+DROP FOREIGN TABLE stopped CASCADE;
+CREATE FOREIGN TABLE pair (at timestamptz) SERVER kafka OPTIONS (topic 'pair', on_error 'stop');
+CREATE VIEW stuck WITH (streamx.continuous) AS SELECT count(*) FROM pair;
+END
+$broker->produce('pair', 0, 'no JSON');
+eventually($node, q{SELECT failures > 15 FROM streamx.stat_views WHERE view = 'stuck'::regclass}, 't', 'one reader fails, again and again');
+$node->safe_psql('postgres', q{CREATE VIEW going WITH (streamx.continuous, streamx.start = 'latest') AS SELECT count(at) FROM pair});
+eventually($node, q{SELECT count(*) FROM streamx.progress JOIN streamx.view_streams USING (reader) WHERE view = 'going'::regclass}, '1', 'the other has its positions');
+longest_pause('1h');
+for (1 .. 2)
+{
+	send_zones(2000, 'pair');
+	eventually($node, 'SELECT count FROM going', $sent{pair}, 'and goes on');
+}
+shows($node, q{SELECT restarts FROM streamx.stat_workers WHERE stream_name = 'pair'}, '0', 'the one that fails keeps the worker, as long as that can be');
+send_zones(2000, 'pair');
+eventually($node, 'SELECT count FROM going', $sent{pair}, 'and no longer: the other goes on in a new one');
+shows($node, q{SELECT restarts FROM streamx.stat_workers WHERE stream_name = 'pair'}, '1', 'begun anew once');
+longest_pause('200ms');
+$node->safe_psql('postgres', 'DROP FOREIGN TABLE pair CASCADE');
+
+# A message that by itself makes the process grow, and then fails: its careful repeat comes first, or it would fail for ever
+$node->safe_psql('postgres', <<'END');
+CREATE FUNCTION spell(n int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$
+BEGIN
+	FOR i IN 1 .. n LOOP
+		PERFORM format('2024-05-01 12:00 Z%s0:%s', translate(i::text, '0123456789', 'abcdefghij'), i % 60)::timestamptz;
+	END LOOP;
+	RETURN 1 / (6000 - n);
+END $$;
+CREATE FOREIGN TABLE alone (n int) SERVER kafka OPTIONS (topic 'alone');
+CREATE VIEW spelt WITH (streamx.continuous) AS SELECT count(spell(n)) FROM alone;
+END
+$broker->produce('alone', 0, '{"n": 1}');
+caught_up($node, 'alone');
+$broker->produce('alone', 0, '{"n": 6000}');
+eventually($node, q{SELECT count(*) FROM streamx.dead_letters WHERE view = 'spelt'::regclass}, '1', 'a message that grows a worker and fails is a dead letter');
+eventually($node, q{SELECT restarts FROM streamx.stat_workers WHERE stream_name = 'alone'}, '1', 'then the worker is begun anew');
+$broker->produce('alone', 0, '{"n": 2}');
+caught_up($node, 'alone');
+shows($node, 'SELECT count FROM spelt', '2', 'each good message counts once');
 
 # Labels: of an enum that has only one of them
 $node->safe_psql('postgres', <<'END');
