@@ -6,7 +6,7 @@ use warnings;
 use StreamX;
 use Test::More;
 
-my $broker = StreamX::Broker->new(orders => 4, long => 1, quiet => 2);
+my $broker = StreamX::Broker->new(orders => 4, long => 1, quiet => 2, crossed => 2);
 my $node = streamx_node('meeting', broker => $broker, settings => [ 'streamx.max_restart_backoff = 300ms' ]);
 my $sent = 0;
 
@@ -150,6 +150,40 @@ shows($node, sprintf("SELECT string_agg($watermark, ' ' ORDER BY \"partition\") 
 	'55 50', 'the greater event time of each partition counts');
 verified($node, $_) for qw(quiet_late quiet_all);
 $node->safe_psql('postgres', 'DROP FOREIGN TABLE quiet CASCADE');
+
+# Each may be ahead in one partition: together their watermark would be greater than either's, and the older one's view lose rows.
+# The younger one begins between times of messages, or, as the mock keeps 5 MiB and looks for no times, where those begin
+my $now = 1_000 * time;
+sub send_crossed { my ($partition, $at, $written, $filler) = @_; $broker->produce_lines('crossed', [], sprintf(qq(%d\t%d\t\\N\t{"at": "2026-03-01T00:%d:00Z", "filler": "%s"}), $partition, $written // $now, $at, $filler // '')); }
+my $crossed_readers = q{SELECT count(DISTINCT reader) FROM streamx.view_streams WHERE stream = 'crossed'::regclass};
+my $between = $broker->is_real ? $node->safe_psql('postgres', "SELECT to_timestamp($now / 1000 - 5)") : 'earliest';
+my $crossed = 'AS SELECT tumble(at, \'1 minute\') AS w, count(*) FROM crossed GROUP BY 1';
+send_crossed(0, 40);
+$node->safe_psql('postgres', "CREATE FOREIGN TABLE crossed (at timestamptz) SERVER kafka OPTIONS (topic 'crossed', event_time 'at');
+	CREATE VIEW crossed_old WITH (streamx.continuous, streamx.start = 'latest') $crossed");
+eventually($node, q{SELECT string_agg(next_offset::text, ' ' ORDER BY "partition") FROM streamx.progress JOIN streamx.view_streams USING (reader) WHERE view = 'crossed_old'::regclass}, '1 0', 'a view has its positions');
+send_crossed(0, 20);
+caught_up($node, 'crossed');
+send_crossed(1, 50, $now - 10_000);
+send_crossed(1, 20, $now, 'x' x 900_000) for 1 .. 7;
+caught_up($node, 'crossed');
+$node->safe_psql('postgres', "CREATE VIEW crossed_new WITH (streamx.continuous, streamx.start = '$between') $crossed");
+caught_up($node, 'crossed');
+shows($node, sprintf("SELECT view, string_agg($watermark, ' ' ORDER BY \"partition\") FROM streamx.progress JOIN streamx.view_streams USING (reader) WHERE stream = 'crossed'::regclass GROUP BY 1 ORDER BY 1", 'event_time'),
+	"crossed_old|20 50\ncrossed_new|40 20", 'each of two readers is ahead in one partition');
+for my $at (30, 31)
+{
+	send_crossed(0, $at);
+	caught_up($node, 'crossed');
+}
+shows($node, q{SELECT count(*) FROM streamx.late_rows WHERE stream = 'crossed'::regclass}, '0', 'nothing is late for either');
+shows($node, $crossed_readers, '2', 'they have not joined');
+send_crossed(0, 45);
+eventually($node, $crossed_readers, '1', 'they join when the older one is as far');
+shows($node, sprintf("SELECT $watermark", q{streamx.watermark('crossed_new')}), '45', 'with its watermark');
+shows($node, q{SELECT string_agg(to_char(lower(w) AT TIME ZONE 'UTC', 'MI') || ' ' || count, ', ' ORDER BY w) FROM crossed_old}, '20 8, 30 1, 31 1, 45 1, 50 1', 'and no row is lost');
+verified($node, $_) for 'crossed_new', $broker->is_real ? 'crossed_old' : ();
+$node->safe_psql('postgres', 'DROP FOREIGN TABLE crossed CASCADE');
 
 # Crashes between here and there lose nothing
 for my $round (1 .. 3)
