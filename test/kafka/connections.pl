@@ -11,7 +11,7 @@ use StreamX;
 use Test::More;
 use Time::HiRes qw(time);
 
-my $broker = StreamX::Broker->new(orders => 2);
+my $broker = StreamX::Broker->new(orders => 2, busy => 2);
 my $proxy = Proxy->new($broker->address);
 my $address = $proxy->address;
 my $node = streamx_node('connections', settings => [ q{streamx.discovery_interval = '100ms'}, q{streamx.max_restart_backoff = '200ms'} ]);
@@ -120,6 +120,32 @@ shows($node, q{SELECT last_error ~ '^could not read partition 0 of Kafka topic "
 $proxy->tell('flip 0 "n": \d');
 $numbers->count_once('fault 10: when it is good again');
 eventually($node, 'SELECT state FROM streamx.stat_workers', 'caught up', 'fault 10: it is none any more');
+
+# and under load: the other partition always has more, as its rows take their time, and few of them fit the queue
+$node->append_conf('postgresql.conf', "streamx.batch_memory = '16MB'");
+$node->reload;
+$broker->produce('busy', 0, map { qq({"part": 0, "n": $_}) } @$_) for [ 1 .. 100 ], [ 101 .. 200 ];
+$broker->produce('busy', 0, '{"part": 0, "n": 201, "spoilt": 1}');
+$broker->produce('busy', 0, map { qq({"part": 0, "n": $_}) } @$_) for [ 202 .. 300 ], [ 301 .. 400 ];
+{
+	my $filler = 'x' x 20_000;
+	my @options = ('--property', 'batch.num.messages=10', $broker->is_real ? () : ('--compression', 'lz4'));	# the mock keeps 5 MiB
+
+	$broker->produce_lines('busy', \@options, map { qq(1\t\t\\N\t{"part": 1, "n": $_, "filler": "$filler"}) } 1 .. 4000);
+}
+$proxy->tell('flip 1000000 "spoilt": \d');
+$node->safe_psql('postgres', <<'END');
+CREATE FUNCTION slowly(part int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN IF part = 1 THEN PERFORM pg_sleep(0.002); END IF; RETURN part; END $$;
+CREATE FOREIGN TABLE busy (part int, n int) SERVER kafka OPTIONS (topic 'busy');
+CREATE VIEW parts WITH (streamx.continuous) AS SELECT part, count(slowly(part)), count(DISTINCT n) AS numbers, sum(n) FROM busy GROUP BY 1;
+END
+eventually($node, q{SELECT w.last_error ~ '^could not read partition 0 of Kafka topic "busy" from offset 200 on: ' AND p.count < 4000 FROM streamx.stat_workers w, parts p WHERE w.stream_name = 'busy' AND p.part = 1}, 't', 'fault 10: it is told under load, too');
+shows($node, 'SELECT count, numbers, sum FROM parts WHERE part = 0', '200|200|20100', 'fault 10: what is before it counts once');
+$node->safe_psql('postgres', q{SELECT streamx.skip('busy', 0, 200)});
+caught_up($node, 'busy');
+shows($node, 'SELECT * FROM parts ORDER BY 1', "0|399|399|79999\n1|4000|4000|8002000", 'fault 10: so does what is behind it, when it is skipped');
+$proxy->tell('flip 0 "spoilt": \d');
+verified($node, 'parts');
 
 $node->stop;
 $proxy->stop;
