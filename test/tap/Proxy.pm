@@ -9,7 +9,8 @@
 #	$proxy->tell('flip 3 "n": 7');	# in them the last byte of this is one bit another
 #	$proxy->tell('noise 3 "n": 7');	# of them the length is right, and the rest is noise
 #	$proxy->tell('forge 3 "n": 7');	# as flip, but the checksum is that of the other record
-#	$proxy->count('Fetch');			# requests so far; also 'connected', 'given up' (by the client), 'harm'
+#	$proxy->count('Fetch');			# requests so far; also 'client NAME' (its requests), 'connected', 'harm',
+#									# 'given up' (connections, by the client), 'given up NAME' (by that one)
 #
 # Brokers tell clients where they are, so in answers to Metadata the broker's port is replaced by our own.  One
 # broker on 127.0.0.1.  It is a process of its own, and ends with the object or with whoever made it.
@@ -161,7 +162,7 @@ sub join_ends
 	$_->blocking(0) for $client, $broker;
 	$self->{counts}{connected}++;
 	push @{ $self->{links} },
-		{ client => $client, broker => $broker, got => { client => '', broker => '' }, queue => { client => [], broker => [] }, apis => {} };
+		{ client => $client, broker => $broker, got => { client => '', broker => '' }, queue => { client => [], broker => [] }, apis => {}, name => '' };
 }
 
 sub find
@@ -193,7 +194,7 @@ sub receive_from
 	return if !defined $got && ($!{EAGAIN} || $!{EINTR});
 	if (!$got)
 	{
-		$self->{counts}{'given up'}++ if $from eq 'client';
+		$self->{counts}{$_}++ for $from eq 'client' ? ('given up', "given up $link->{name}") : ();
 		return $self->part($link);
 	}
 	$self->pass_on($link, $from, $to) unless $self->{is_hole};
@@ -223,6 +224,7 @@ sub take_request
 	$link->{apis}{$number} = $api;
 	$self->{counts}{$api}++;
 	$self->{counts}{"client $name"}++;
+	$link->{name} = $name;
 	push @{ $link->{queue}{broker} }, [ 0, $frame ];
 }
 
