@@ -15,6 +15,8 @@
 #define ZONES "Timezones" /* in pgtz.c */
 
 static Size zones_limit = 0;
+static Size caches_seen = 0;
+static Size caches_grown = 0; /* but for plans */
 
 /* NULL: this PostgreSQL calls it otherwise. */
 static MemoryContext
@@ -39,10 +41,23 @@ sx_process_memory_zones(void)
 	return zones ? MemoryContextMemAllocated(zones, false) : 0;
 }
 
+/* What is freed was not a message's: large entries are, statistics for example. */
 Size
 sx_process_memory_caches(void)
 {
-	return CacheMemoryContext ? MemoryContextMemAllocated(CacheMemoryContext, false) : 0;
+	Size now = CacheMemoryContext ? MemoryContextMemAllocated(CacheMemoryContext, false) : 0;
+
+	if (now > caches_seen)
+		caches_grown += now - caches_seen;
+	caches_seen = now;
+	return caches_grown;
+}
+
+void
+sx_process_memory_planned(Size before)
+{
+	(void) sx_process_memory_caches();
+	caches_grown = before; /* of a plan within a plan, too: the outer one's before is older */
 }
 
 void

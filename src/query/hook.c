@@ -33,6 +33,7 @@
 
 #include "batch/insert.h"
 #include "catalog/forget.h"
+#include "catalog/process_memory.h"
 #include "catalog/spi.h"
 #include "catalog/stream.h"
 #include "query/adopt.h"
@@ -57,12 +58,14 @@ static PlannedStmt *
 plan_query(Query *parse, const char *source, int cursor_options, ParamListInfo params)
 {
 	Oid stream = sx_run_take_mark(parse);
+	Size caches = sx_process_memory_caches();
 	PlannedStmt *plan;
 
 	if (OidIsValid(stream))
 		sx_family_merge(parse);
 	plan = next_planner ? next_planner(parse, source, cursor_options, params)
 						: standard_planner(parse, source, cursor_options, params);
+	sx_process_memory_planned(caches);
 	if (OidIsValid(stream))
 	{
 		sx_partial_rewrite(plan);

@@ -38,7 +38,7 @@ smallest_row_limit(const List *tasks)
 	return limit;
 }
 
-/* Whether the caches of the catalog have grown, beside what the first batch has left in them. */
+/* Whether the caches of the catalog have grown, beside what plans and the first batch have left in them. */
 static bool
 have_caches_grown(Size caches)
 {

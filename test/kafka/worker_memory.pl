@@ -9,7 +9,7 @@ use PostgreSQL::Test::Utils;
 use StreamX;
 use Test::More;
 
-my $broker = StreamX::Broker->new(orders => 1, sizes => 1, stopped => 1, pair => 1, alone => 1);
+my $broker = StreamX::Broker->new(orders => 1, sizes => 1, stopped => 1, pair => 1, alone => 1, planned => 1);
 my $node = streamx_node('worker_memory', broker => $broker, settings => [ q{streamx.max_restart_backoff = '200ms'} ]);
 my %sent;
 
@@ -152,6 +152,32 @@ for my $round (0 .. 4)
 }
 eventually($node, q{SELECT restarts > 0 FROM streamx.stat_workers WHERE stream_name = 'sizes'}, 't', 'nor do labels that are looked for in vain make it grow without end');
 shows($node, 'SELECT count FROM counted', '5', 'each good message counts once');
+
+# What planning reads is no message's: the statistics of one table are as large here as those of thousands of partitions, and
+# are read after the worker's first batch
+$node->safe_psql('postgres', <<'END');
+CREATE FOREIGN TABLE planned (n int) SERVER kafka OPTIONS (topic 'planned');
+CREATE VIEW plain WITH (streamx.continuous) AS SELECT count(*) FROM planned;
+SET default_statistics_target = 10000;
+CREATE TABLE wide AS SELECT i AS n, a, reverse(a) AS b, a || 'c' AS c, a || 'd' AS d, a || 'e' AS e, a || 'f' AS f, a || 'g' AS g, a || 'h' AS h
+	FROM generate_series(1, 10000) i, LATERAL (SELECT string_agg(md5(format('%s %s', i, j)), '') AS a FROM generate_series(1, 31) j) s;
+ANALYZE wide;
+END
+$broker->produce('planned', 0, '{"n": 1}');
+caught_up($node, 'planned');
+$node->safe_psql('postgres', q{CREATE VIEW joined WITH (streamx.continuous) AS SELECT count(*), max(length(a || b || c || d || e || f || g || h)) FROM planned JOIN wide USING (n)});
+for my $n (2 .. 3)
+{
+	$broker->produce('planned', 0, qq({"n": $n}));
+	caught_up($node, 'planned');
+}
+shows($node, 'SELECT plain.count, joined.count, max FROM plain, joined', '3|3|7942', 'views with a large table count each message');
+my $place = -s $node->logfile;
+$node->safe_psql('postgres', q{SELECT pg_log_backend_memory_contexts(pid) FROM streamx.stat_workers WHERE stream_name = 'planned'});
+$node->wait_for_log(qr/CacheMemoryContext: \d+ total/, $place);
+my ($bytes) = substr(slurp_file($node->logfile), $place) =~ /CacheMemoryContext: (\d+) total/;
+cmp_ok($bytes, '>', 64 * 1024 * 1024, 'and what their plans read stays');
+shows($node, q{SELECT restarts FROM streamx.stat_workers WHERE stream_name = 'planned'}, '0', 'which does not begin the worker anew');
 
 $node->stop;
 $broker->stop;
