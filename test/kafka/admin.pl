@@ -8,7 +8,7 @@ use StreamX;
 use Test::More;
 
 my $broker = StreamX::Broker->new(orders => 2);
-my $node = streamx_node('admin', broker => $broker);
+my $node = streamx_node('admin', broker => $broker, settings => ['autovacuum = off']); # which takes transaction ids
 
 sub fails
 {

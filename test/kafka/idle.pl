@@ -8,7 +8,7 @@ use StreamX;
 use Test::More;
 
 my $broker = StreamX::Broker->new(silent => 2, backlog => 2, sleeping => 2, ahead => 1, total => 1, empty => 2, local => 1);
-my $node = streamx_node('idle', broker => $broker);
+my $node = streamx_node('idle', broker => $broker, settings => ['autovacuum = off']); # which takes transaction ids
 
 # A message with an event time of today, so many seconds from now
 sub at_seconds

@@ -29,11 +29,12 @@ CREATE VIEW ${name}_windows WITH (streamx.continuous) AS
 END
 }
 
-# The broker goes away before a partition has been silent for long enough, for one worker and for two
+# The broker goes away before a partition has been silent for long enough, which is much less then, for one worker and for two
 my $noon = 1714557600 + 7200;
 my @lost = qw(lost lost_shared);
-create('lost', 'lost', "idle_timeout '5 s'");
-create('lost_shared', 'lost', "idle_timeout '5 s', workers '2'");
+create('lost', 'lost', "idle_timeout '1 hour'");
+create('lost_shared', 'lost', "idle_timeout '1 hour', workers '2'");
+sub idle_after { my ($silence) = @_; $node->safe_psql('postgres', "ALTER FOREIGN TABLE $_ OPTIONS (SET idle_timeout '$silence')") for @lost; }
 $node->safe_psql('postgres', "SELECT streamx.resume('$_')") for @lost;
 eventually($node, q{SELECT count(*) FROM streamx.stat_workers WHERE pid IS NOT NULL}, '3', 'three workers');
 $broker->produce('lost', $_, message($noon)) for 0, 1;
@@ -42,14 +43,17 @@ $broker->produce('lost', 0, message($noon + 18000));
 caught_up($node, $_) for @lost;
 $broker->tell('down all');
 eventually($node, q{SELECT DISTINCT state FROM streamx.stat_workers}, 'disconnected', 'the broker is away');
-$node->safe_psql('postgres', 'SELECT pg_sleep(6)');
+idle_after('300 ms');
+$node->safe_psql('postgres', 'SELECT pg_sleep(4)');
 shows($node, "SELECT streamx.watermark('$_')", '2024-05-01 12:00:00+00', "rule 10: while the broker is away no partition falls silent: $_") for @lost;
 shows($node, q{SELECT DISTINCT idle FROM streamx.stat_partitions}, 'f', 'rule 10: or idle');
+idle_after('1 hour');
 $broker->tell('up all');
 eventually($node, q{SELECT DISTINCT state FROM streamx.stat_workers}, 'caught up', 'it is back');
 $broker->produce('lost', 1, message($noon + 3600));
 caught_up($node, $_) for @lost;
 shows($node, 'SELECT count(*) FROM streamx.late_rows', '0', 'rule 10: what comes when it is back is on time');
+idle_after('300 ms');
 eventually($node, "SELECT streamx.watermark('$_')", '2024-05-01 17:00:00+00', "rule 10: then silence counts again: $_") for @lost;
 verified($node, "${_}_windows") for @lost;
 
