@@ -3,7 +3,8 @@
  *	  Columns that show what Kafka says of a message, not what is in it.
  *
  * Keys and headers are bytes of anybody: a key that is no text is an error of
- * its column; a header that is no text is shown as bytea is.
+ * its column; a header that is no text is shown as bytea is.  A message may have
+ * 100,000 headers in as many bytes, whose jsonb is made in a context of its own.
  */
 #include "compat.h"
 
@@ -11,7 +12,9 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 #include "utils/jsonb.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "batch/batch_check.h"
@@ -24,6 +27,7 @@ typedef struct MetadataRun
 	SxBatch *batch;
 	const SxColumn *column;
 	Datum topic;
+	MemoryContext headers; /* what the jsonb of one message is made of */
 	int row;
 } MetadataRun;
 
@@ -32,13 +36,16 @@ static void row_failed(void *state, int sqlstate, const char *message);
 static bool metadata_value(const MetadataRun *run, const SxMessage *message, Datum *value);
 static Datum key_datum(const SxMessage *message, Oid type);
 static Datum text_datum(const char *data, size_t length);
-static Datum headers_datum(const SxMessage *message);
+static Datum headers_datum(const MetadataRun *run, const SxMessage *message);
+static Datum headers_jsonb(const SxMessage *message);
 static void header_text(const char *data, size_t length, JsonbValue *text);
 
 void
 sx_metadata_fill(SxBatch *batch, const Bitmapset *columns)
 {
-	MetadataRun run = {.batch = batch};
+	MetadataRun run = {.batch = batch,
+					   .headers = AllocSetContextCreate(CurrentMemoryContext, "streamx headers",
+														ALLOCSET_DEFAULT_SIZES)};
 	SxCapture capture = {
 		.run = fill_rows, .failed = row_failed, .state = &run, .context = CurrentMemoryContext};
 	int attnum = -1;
@@ -52,6 +59,7 @@ sx_metadata_fill(SxBatch *batch, const Bitmapset *columns)
 		if (run.column->metadata != SX_METADATA_NONE)
 			sx_capture_run(&capture);
 	}
+	MemoryContextDelete(run.headers);
 }
 
 static void
@@ -114,7 +122,7 @@ metadata_value(const MetadataRun *run, const SxMessage *message, Datum *value)
 			*value = key_datum(message, run->column->type);
 			return true;
 		case SX_METADATA_HEADERS:
-			*value = headers_datum(message);
+			*value = headers_datum(run, message);
 			return true;
 		case SX_METADATA_NONE:
 			break;
@@ -146,9 +154,26 @@ text_datum(const char *data, size_t length)
 	return PointerGetDatum(cstring_to_text_with_len(converted, length));
 }
 
+/* In as many bytes as it takes: a batch keeps it. */
+static Datum
+headers_datum(const MetadataRun *run, const SxMessage *message)
+{
+	MemoryContext caller;
+	Datum headers;
+
+	/* an error may have left something */
+	MemoryContextReset(run->headers);
+	caller = MemoryContextSwitchTo(run->headers);
+	headers = headers_jsonb(message);
+	MemoryContextSwitchTo(caller);
+	headers = datumCopy(headers, false, -1);
+	MemoryContextReset(run->headers);
+	return headers;
+}
+
 /* {name: value}; of equal names the last one counts. */
 static Datum
-headers_datum(const SxMessage *message)
+headers_jsonb(const SxMessage *message)
 {
 	JsonbParseState *state = NULL;
 	JsonbValue *result;
@@ -158,6 +183,10 @@ headers_datum(const SxMessage *message)
 	int count = message->handle ? sx_source_headers(message, &names, &values, &lengths) : 0;
 	int i;
 
+	if (count < 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
+						errmsg("message headers cannot be read"),
+						errdetail("They are malformed, or more than 100000.")));
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	for (i = 0; i < count; i++)
 	{

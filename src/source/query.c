@@ -271,16 +271,28 @@ sx_source_is_connected(SxSource *source)
 	return source->handle.is_connected;
 }
 
+static void
+destroy_headers(void *headers)
+{
+	rd_kafka_headers_destroy(headers);
+}
+
+/* A message keeps what was parsed of it, many times its bytes: take it away. */
 int
 sx_source_headers(const SxMessage *message, const char ***names, const char ***values,
 				  size_t **lengths)
 {
+	rd_kafka_message_t *kafka_message = *(rd_kafka_message_t *const *) message->handle;
+	MemoryContextCallback *callback = palloc0(sizeof(MemoryContextCallback));
 	rd_kafka_headers_t *headers;
-	const rd_kafka_message_t *kafka_message = *(rd_kafka_message_t *const *) message->handle;
+	rd_kafka_resp_err_t error = rd_kafka_message_detach_headers(kafka_message, &headers);
 	int count;
 
-	if (rd_kafka_message_headers(kafka_message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR)
-		return 0;
+	if (error != RD_KAFKA_RESP_ERR_NO_ERROR)
+		return error == RD_KAFKA_RESP_ERR__NOENT ? 0 : -1;
+	callback->func = destroy_headers;
+	callback->arg = headers;
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, callback);
 	count = (int) rd_kafka_header_cnt(headers);
 	*names = palloc(sizeof(char *) * Max(count, 1));
 	*values = palloc(sizeof(char *) * Max(count, 1));
@@ -291,7 +303,7 @@ sx_source_headers(const SxMessage *message, const char ***names, const char ***v
 
 		if (rd_kafka_header_get_all(headers, i, &(*names)[i], &value, &(*lengths)[i]) !=
 			RD_KAFKA_RESP_ERR_NO_ERROR)
-			return i;
+			return -1;
 		(*values)[i] = value;
 	}
 	return count;

@@ -138,7 +138,10 @@ extern void sx_source_wait(SxSource *const *sources, int count, int timeout_ms);
 /* Give back messages; their pointers become invalid. */
 extern void sx_source_release(SxSource *source, SxMessage *messages, int count);
 
-/* A message's headers as pairs: name, value.  Returns how many; palloc'd. */
+/*
+ * A message's headers as pairs: name, value.  Returns how many; -1: they cannot be read.  Palloc'd;
+ * names and values live until the current memory context is reset.
+ */
 extern int sx_source_headers(const SxMessage *message, const char ***names, const char ***values,
 							 size_t **lengths);
 
