@@ -18,7 +18,7 @@
 #                       PostgreSQL, DDL without caches, a batch under valgrind: see docs/reliability.md
 #   make soak           load, readers and held snapshots for SECONDS (1800), and what grows: see docs/reliability.md
 #   make check-functions  our functions with random and forged arguments, for SECONDS (500), from SEED
-#   make fuzz           decoders, converters, filters and states under libFuzzer, each TARGET for SECONDS (60), from SEED
+#   make fuzz           decoders, converters, filters, states and metadata under libFuzzer, each TARGET for SECONDS (60), from SEED
 #   make sqlsmith       random queries over streams and views, for SECONDS (60), from SEED
 #   make bench          speed and memory beside other systems, with a real Apache Kafka, in a quarter of an hour:
 #                       see docs/performance.md; make bench-quick in three minutes, make bench-full in hours

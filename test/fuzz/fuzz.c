@@ -32,7 +32,7 @@ extern int
 LLVMFuzzerRunDriver(int *argc, char ***argv, int (*run)(const uint8_t *data, size_t size));
 
 static const FuzzTarget *const targets[] = {&fuzz_messages, &fuzz_values, &fuzz_filters,
-											&fuzz_states};
+											&fuzz_states, &fuzz_metadata};
 
 static const FuzzTarget *target;
 static MemoryContext run_context;

@@ -22,6 +22,7 @@ extern const FuzzTarget fuzz_messages;
 extern const FuzzTarget fuzz_values;
 extern const FuzzTarget fuzz_filters;
 extern const FuzzTarget fuzz_states;
+extern const FuzzTarget fuzz_metadata;
 
 /* A type as SQL writes it, and what the expectations need to know of it. */
 typedef struct FuzzType
