@@ -661,7 +661,8 @@ sort_out(SxSource *source, Segment *segment, int count, SxMessage *messages, siz
 				at = sx_kafka_place(source, taken->partition);
 			if (at >= 0 && hand_out(source, at, &segment->slots[i], &messages[handed]))
 			{
-				*bytes += messages[handed++].payload_length;
+				*bytes += messages[handed].payload_length + messages[handed].key_length;
+				handed++;
 				continue;
 			}
 		}
