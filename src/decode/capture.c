@@ -18,6 +18,7 @@
 
 static bool run_once(const SxCapture *capture);
 static void take_error(const SxCapture *capture);
+static ErrorData *copy_error(void);
 static char *error_text(const ErrorData *error);
 
 void
@@ -90,19 +91,32 @@ run_once(const SxCapture *capture)
 static void
 take_error(const SxCapture *capture)
 {
-	ErrorData *error;
+	MemoryContext context = MemoryContextSwitchTo(capture->context);
+	ErrorData *error = copy_error();
 	char *message;
-	MemoryContext context;
 
-	if (!sx_capture_is_data_error(geterrcode()))
+	if (!sx_capture_is_data_error(error->sqlerrcode))
 		PG_RE_THROW();
-	context = MemoryContextSwitchTo(capture->context);
-	error = CopyErrorData();
 	FlushErrorState();
 	message = error_text(error);
 	capture->failed(capture->state, error->sqlerrcode, message);
 	FreeErrorData(error);
 	MemoryContextSwitchTo(context);
+}
+
+/*
+ * A value too large for a palloc, as a jsonb of millions of elements, is an internal error to
+ * PostgreSQL.  Here it comes of the data, and would come again and again.
+ */
+static ErrorData *
+copy_error(void)
+{
+	ErrorData *error = CopyErrorData();
+
+	if (error->sqlerrcode == ERRCODE_INTERNAL_ERROR && error->message_id &&
+		strcmp(error->message_id, "invalid memory alloc request size %zu") == 0)
+		error->sqlerrcode = ERRCODE_PROGRAM_LIMIT_EXCEEDED;
+	return error;
 }
 
 /* "message: detail", cut to a bearable length. */

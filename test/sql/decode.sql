@@ -300,6 +300,10 @@ SELECT is(outcome('timed', format('{"at":"%s"}', now() + interval '122 minutes')
 SELECT is(outcome('timed_local', format('{"at":"%s"}', (now() + interval '58 minutes') AT TIME ZONE 'Asia/Tokyo')) LIKE '{"at"%', true, 'a local time is compared as such');
 SELECT is(outcome('timed_local', format('{"at":"%s"}', (now() + interval '62 minutes') AT TIME ZONE 'Asia/Tokyo')) LIKE '22008%', true, 'both ways');
 
+-- What compresses to a few kilobytes and is more than a value can be is bad data, whatever PostgreSQL calls it
+CREATE FOREIGN TABLE documents (j jsonb) SERVER kafka OPTIONS (topic 'documents');
+SELECT throws_ok($$SELECT streamx.decode('documents', convert_to('{"j":[' || repeat('0,', 17000000) || '0]}', 'UTF8'))$$, '54000', NULL, 'a jsonb of too many elements');
+
 -- Only who may read the stream may ask
 CREATE ROLE regress_streamx_plain;
 SET ROLE regress_streamx_plain;
