@@ -69,7 +69,7 @@ copy_source()
 		--exclude=./.git --exclude='*.o' --exclude='*.d' --exclude='*.so' --exclude='sql/streamx--*.sql' \
 		--exclude=./test/fuzz/build --exclude=./results --exclude=./tmp_check --exclude='./regression.*' \
 		--exclude=./test/kafka/broker --exclude=./test/kafka/produce \
-		--exclude=./test/apache-kafka/topic --exclude=./test/apache-kafka/transaction --exclude=./bench/generate . | tar -C "$1" -x --no-same-owner
+		--exclude=./test/apache-kafka/acl --exclude=./test/apache-kafka/topic --exclude=./test/apache-kafka/transaction --exclude=./bench/generate . | tar -C "$1" -x --no-same-owner
 }
 
 # Count the tests in the output of pg_regress, prove and lint, which print TAP

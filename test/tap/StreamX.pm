@@ -160,17 +160,20 @@ my $jars = $ENV{STREAMX_KAFKA_JARS};
 # Is it Apache Kafka, which can do more than the mock?
 sub is_real { return defined $jars; }
 
-# A running broker with topics: name => number of partitions.  -brokers => N: the mock is of so many.
+# A running broker with topics: name => number of partitions.  -brokers => N: the mock is of so many.  Of Apache Kafka alone,
+# see test/apache-kafka/broker: -settings, -listeners and -users, lists of lines.
 sub new
 {
 	my ($class, %topics) = @_;
 	my $self = bless { brokers => delete $topics{-brokers} // 1 }, $class;
 
+	$self->{$_} = delete $topics{"-$_"} for qw(settings listeners users);
+
 	is_real() ? $self->_start_kafka(%topics) : $self->_start_mock(%topics);
 	return $self;
 }
 
-sub address { return $_[0]->{address}; }
+sub address { my ($self, $listener) = @_; return $listener ? $self->{addresses}{$listener} : $self->{address}; }
 
 # The version of librdkafka, and so of its mock.
 sub library { chomp(my $version = `$tests/kafka/broker --library`); return $version; }
@@ -206,11 +209,12 @@ sub producer_command
 	return ("$tests/kafka/produce", '--bootstrap', $self->{address}, '--topic', $topic, @options);
 }
 
+# With settings of the topic: Apache Kafka only.
 sub create_topic
 {
-	my ($self, $topic, $partitions) = @_;
+	my ($self, $topic, $partitions, %settings) = @_;
 
-	is_real() ? $self->_topic('create', $topic, $partitions) : $self->tell("topic $topic $partitions");
+	is_real() ? $self->_topic('create', $topic, $partitions, %settings) : $self->tell("topic $topic $partitions");
 }
 
 # Only the mock can do this: a command such as 'down all' or 'error Fetch _TRANSPORT 3', see test/kafka/broker.c.
@@ -228,6 +232,40 @@ sub add_partitions { my ($self, $topic, $total) = @_; $self->_topic('grow', $top
 sub delete_topic { my ($self, $topic) = @_; $self->_topic('delete', $topic); }
 sub kill9 { my ($self) = @_; $self->_broker('kill'); }
 sub restart { my ($self) = @_; $self->_broker('restart'); }
+sub start { my ($self) = @_; $self->_broker('start'); }
+sub grant { my ($self, @right) = @_; $self->_acl('grant', @right); }
+sub revoke { my ($self, @right) = @_; $self->_acl('revoke', @right); }
+
+# While it is down: end a partition's log before the batch of messages with this offset.
+sub cut_log
+{
+	my ($self, $topic, $partition, $offset) = @_;
+	my $directory = "$self->{directory}/data/$topic-$partition";
+	my $file = "$directory/00000000000000000000.log";
+	my $log = slurp_file($file);
+	my $end = 0;
+
+	while ($end < length $log)
+	{
+		my ($first, $length) = unpack("x$end Q> N", $log);
+
+		last if $first >= $offset;
+		$end += 12 + $length;
+	}
+	die "there is nothing from offset $offset on in $file" if $end == length $log;
+	truncate($file, $end) or die "$file: $!";
+	unlink glob("$directory/*.index $directory/*.timeindex $directory/*.snapshot");
+}
+
+# The offsets of what a partition's log has now.
+sub offsets
+{
+	my ($self, $topic, $partition) = @_;
+
+	chomp(my @offsets = `kcat -C -b $self->{address} -t $topic -p $partition -o beginning -e -q -f '%o\n'`);
+	die "could not read $topic" if $? != 0;
+	return @offsets;
+}
 
 # Commands for a transactional producer: "send PARTITION PAYLOAD", "commit", "abort".
 sub transactions
@@ -276,7 +314,9 @@ sub _start_kafka
 
 	$self->{directory} = PostgreSQL::Test::Utils::tempdir_short();
 	$self->{directory_in_use} = 1;
-	chomp($self->{address} = $self->_broker('start'));
+	append_to_file("$self->{directory}/$_", join('', map { "$_\n" } @{ $self->{$_} // [] })) for qw(settings listeners users);
+	($self->{address}, my @others) = $self->_broker('start');
+	$self->{addresses} = { map { split } @others };
 	$self->create_topic($_, $topics{$_}) for sort keys %topics;
 }
 
@@ -286,9 +326,9 @@ sub _broker
 	my @command = ("$tests/apache-kafka/broker", $command, $self->{directory}, $jars);
 
 	open(my $output, '-|', @command) or die "broker: $!";
-	my $address = <$output>;
+	chomp(my @addresses = <$output>);
 	close($output) or die "could not $command Kafka";
-	return $address;
+	return @addresses;
 }
 
 sub _topic
@@ -298,6 +338,14 @@ sub _topic
 
 	system("$tests/apache-kafka/topic", $self->{address}, $command, @command) == 0
 		or die "could not $command the topic";
+}
+
+# A right: user, 'read' or 'describe', topic.
+sub _acl
+{
+	my ($self, $command, @right) = @_;
+
+	system("$tests/apache-kafka/acl", $self->{address}, $command, @right) == 0 or die "could not $command a right";
 }
 
 1;
