@@ -1296,6 +1296,8 @@ INSERT INTO streamx.health_checks ("check", threshold, unit, is_minimum, meaning
      'Find the partition that holds it in streamx.stat_partitions; docs/runbooks.md, "watermark lag".'),
     ('consumer lag', 100000, 'messages', false, 'messages of a stream''s topic that wait to be read, by each reader',
      'See whether it shrinks, and docs/runbooks.md, "consumer lag".'),
+    ('connection', 0, 'workers', false, 'workers of a stream that reach no broker, are not let in, or may not read its topic',
+     'Read last_error in streamx.stat_streams; docs/runbooks.md, "connection".'),
     ('failures', 0, 'failures', false, 'failures in a row of a view''s reader',
      'Read last_error in streamx.stat_views; docs/runbooks.md, "failures".'),
     ('state size', 10737418240, 'bytes', false, 'what a view''s state takes on disk, indexes and inputs included',
@@ -1339,6 +1341,11 @@ CREATE FUNCTION streamx.health(OUT "check" text, OUT object regclass, OUT value 
         FROM streamx.stat_views v, LATERAL (VALUES
             ('failures', v.failures::numeric),
             ('state size', (v.state_size + v.inputs_size)::numeric)) c (name, value)
+      UNION ALL
+        SELECT 'connection', w.stream, count(*) FILTER (WHERE w.state = 'disconnected')::numeric
+        FROM streamx.stat_workers w
+        WHERE w.stream IS NOT NULL
+        GROUP BY w.stream
       UNION ALL
         SELECT 'oldest xmin', NULL,
                COALESCE((SELECT round(EXTRACT(epoch FROM max(clock_timestamp() - h.since)))

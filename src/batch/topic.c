@@ -435,7 +435,8 @@ fail_unreachable(SxTopic *topic, const char *reason)
 	ereport(ERROR,
 			(errcode(ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION),
 			 errmsg("could not read Kafka topic \"%s\": %s", topic->stream->topic, reason),
-			 errdetail("The bootstrap servers are \"%s\".", sx_connect_servers(topic->stream))));
+			 errdetail("The bootstrap servers are \"%s\".", sx_connect_servers(topic->stream)),
+			 sx_source_hint(topic->source) ? errhint("%s", sx_source_hint(topic->source)) : 0));
 }
 
 /* Milliseconds left for questions. */

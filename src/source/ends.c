@@ -86,7 +86,8 @@ refresh_ends(SxSource *source, bool must_ask)
 	{
 		SxSourcePartition *partition = &source->partitions[i];
 
-		if (partition->at_end || sx_kafka_rests(partition) || !compare_with_end(source, i))
+		if (partition->at_end || sx_kafka_rests(partition) || source->positions[i].is_refused ||
+			!compare_with_end(source, i))
 			continue;
 		source->is_behind = true;
 		if (!must_ask)

@@ -19,6 +19,16 @@
 
 #include "source/handle.h"
 
+/*
+ * What librdkafka's own threads write: it lives as long as the client, which may be longer
+ * than the handle.  malloc'd.
+ */
+struct SxWitness
+{
+	SxHandle *handle;		  /* for callbacks in our thread */
+	volatile int certificate; /* what OpenSSL has against the last certificate; 0: nothing yet */
+};
+
 /* How long to wait for a client to end: as a rule, when there are too many, and at exit. */
 #define CLOSE_MS 50
 #define CROWDED_MS 1000
@@ -82,27 +92,94 @@ sx_kafka_error_lasts(rd_kafka_resp_err_t err)
 	}
 }
 
+const char *
+sx_kafka_hint(rd_kafka_resp_err_t err)
+{
+	switch (err)
+	{
+		case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+			return "Grant Kafka's rights DESCRIBE and READ on the topic to the user of the stream "
+				   "owner's user mapping.";
+		case RD_KAFKA_RESP_ERR__AUTHENTICATION:
+		case RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:
+		case RD_KAFKA_RESP_ERR_UNSUPPORTED_SASL_MECHANISM:
+			return "Check the server's sasl_mechanism, and sasl_username and sasl_password in the "
+				   "stream owner's user mapping.";
+		default:
+			return NULL;
+	}
+}
+
+/* What OpenSSL has against a certificate, of what librdkafka tells no difference between. */
+static const char *
+certificate_fault(const SxHandle *handle)
+{
+	switch (handle->witness->certificate)
+	{
+		case 9: /* X509_V_ERR_CERT_NOT_YET_VALID */
+			return "the broker's certificate is not valid yet: ";
+		case 10: /* X509_V_ERR_CERT_HAS_EXPIRED */
+			return "the broker's certificate has expired: ";
+		case 62: /* X509_V_ERR_HOSTNAME_MISMATCH */
+		case 64: /* X509_V_ERR_IP_ADDRESS_MISMATCH */
+			return "the broker's certificate is for another host: ";
+		default:
+			return "";
+	}
+}
+
 void
 sx_handle_note(SxHandle *handle, rd_kafka_resp_err_t err, const char *reason)
 {
-	/* "all brokers are down" says less than the reason one of them gave */
+	/* "all brokers are down" says less than the reason one of them gave since something came */
 	if (err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
 	{
 		handle->is_connected = false;
 		handle->went_down = true;
-		if (handle->has_error)
+		if (handle->reason[0] != '\0')
+		{
+			handle->has_error = true;
 			return;
+		}
 	}
-	strlcpy(handle->reason, reason != NULL && *reason != '\0' ? reason : rd_kafka_err2str(err),
-			sizeof(handle->reason));
+	snprintf(handle->reason, sizeof(handle->reason), "%s%s",
+			 err == RD_KAFKA_RESP_ERR__SSL ? certificate_fault(handle) : "",
+			 reason != NULL && *reason != '\0' ? reason : rd_kafka_err2str(err));
+	handle->hint = sx_kafka_hint(err);
 	handle->has_error = true;
 	handle->is_fatal = sx_kafka_error_lasts(err);
+}
+
+void
+sx_handle_hear(SxHandle *handle)
+{
+	handle->is_connected = true;
+	if (handle->has_error)
+		return;
+	handle->reason[0] = '\0';
+	handle->hint = NULL;
 }
 
 static void
 error_callback(rd_kafka_t *kafka, int err, const char *reason, void *opaque)
 {
-	sx_handle_note(opaque, err, reason);
+	sx_handle_note(((SxWitness *) opaque)->handle, err, reason);
+}
+
+/* Called by librdkafka's threads: only note why a certificate is refused. */
+static int
+verify_callback(rd_kafka_t *kafka, const char *broker, int32_t id, int *x509_error, int depth,
+				const char *certificate, size_t size, char *reason, size_t reason_size,
+				void *opaque)
+{
+	SxWitness *witness = opaque;
+
+	/* they come from the authority's to the broker's own */
+	if (*x509_error != 0 || depth == 0)
+		witness->certificate = *x509_error;
+	if (*x509_error != 0)
+		strlcpy(reason, "not trusted", reason_size);
+	return *x509_error == 0;
 }
 
 static void
@@ -169,7 +246,8 @@ make_conf(SxHandle *handle, const SxSourceOptions *options)
 	for (int i = 0; i < lengthof(rules); i++)
 		set_property(conf, rules[i][0], rules[i][1]);
 
-	rd_kafka_conf_set_opaque(conf, handle);
+	rd_kafka_conf_set_opaque(conf, handle->witness);
+	(void) rd_kafka_conf_set_ssl_cert_verify_cb(conf, verify_callback);
 	rd_kafka_conf_set_error_cb(conf, error_callback);
 	rd_kafka_conf_set_log_cb(conf, log_callback);
 	return conf;
@@ -213,6 +291,10 @@ sx_handle_open(SxHandle *handle, const SxSourceOptions *options)
 	rd_kafka_conf_t *conf;
 
 	handle->wake_fd = -1;
+	handle->witness = calloc(1, sizeof(SxWitness));
+	if (handle->witness == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	handle->witness->handle = handle;
 	conf = make_conf(handle, options);
 
 	block_signals(&saved);
@@ -238,7 +320,10 @@ sx_handle_open(SxHandle *handle, const SxSourceOptions *options)
 static void *
 leave(void *kafka)
 {
+	SxWitness *witness = rd_kafka_opaque(kafka);
+
 	rd_kafka_destroy_flags(kafka, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+	free(witness);
 	pthread_mutex_lock(&leaving_lock);
 	leaving--;
 	pthread_cond_signal(&leaving_changed);
@@ -332,6 +417,9 @@ sx_handle_close(SxHandle *handle)
 			close(handle->wake_fd);
 		destroy_client(handle->kafka);
 	}
+	else
+		free(handle->witness);
+	handle->witness = NULL;
 	handle->main_queue = handle->queue = NULL;
 	handle->topic = NULL;
 	handle->kafka = NULL;

@@ -14,10 +14,12 @@
 
 #define SX_REASON_SIZE 512
 
+typedef struct SxWitness SxWitness;
+
 /*
  * Owned by a source and never moved: librdkafka holds its address.  What the
  * callbacks write is plain data, and they run only inside the owner's own calls
- * of rd_kafka_poll.
+ * of rd_kafka_poll; but for the witness's, see handle.c.
  */
 typedef struct SxHandle
 {
@@ -30,7 +32,9 @@ typedef struct SxHandle
 	bool went_down;				 /* all brokers were lost; cleared by who has seen it */
 	bool has_error;				 /* reason is news */
 	bool is_fatal;				 /* with has_error: waiting does not help */
-	char reason[SX_REASON_SIZE]; /* the last error's; kept for messages even when old */
+	char reason[SX_REASON_SIZE]; /* the last error's; "": nothing was wrong since something came */
+	const char *hint;			 /* beside it: a constant, or NULL */
+	SxWitness *witness;
 } SxHandle;
 
 /* Fill in a zeroed handle.  ereports, leaving whatever is there to sx_handle_close. */
@@ -48,6 +52,12 @@ extern void sx_handle_wait_at_exit(void);
 
 /* Remember an error, told by a callback, an event or an answer. */
 extern void sx_handle_note(SxHandle *handle, rd_kafka_resp_err_t err, const char *reason);
+
+/* What to do about an error: a constant, or NULL. */
+extern const char *sx_kafka_hint(rd_kafka_resp_err_t err);
+
+/* Something came from a partition: what was wrong before is over, once it has been told. */
+extern void sx_handle_hear(SxHandle *handle);
 
 /* Whether an error lasts until somebody changes something outside. */
 extern bool sx_kafka_error_lasts(rd_kafka_resp_err_t err);

@@ -271,6 +271,7 @@ sx_source_seek(SxSource *source, int32 partition, int64 offset)
 		position->last.offset = -1;
 	position->handed = position->last.offset;
 	position->is_other = false;
+	position->is_refused = false;
 	position->retry_ms = 0;
 	moved->next_offset = offset;
 	moved->at_end = false;
@@ -311,10 +312,11 @@ take_end(SxSource *source, int at, int64 offset)
 {
 	SxSourcePartition *partition = &source->partitions[at];
 
-	source->handle.is_connected = true;
+	sx_handle_hear(&source->handle);
 	if (sx_kafka_rests(partition) || source->positions[at].is_lost ||
 		offset < partition->next_offset)
 		return;
+	source->positions[at].is_refused = false;
 	source->has_news |= offset > partition->next_offset || !partition->at_end;
 	partition->next_offset = offset;
 	partition->end_offset = offset;
@@ -325,14 +327,14 @@ take_end(SxSource *source, int at, int64 offset)
 
 /*
  * Errors after which librdkafka goes on by itself, exactly where it was.  A topic that was
- * not there for a while is not among them: what comes back may be another one.
+ * not there for a while is not among them: what comes back may be another one.  Nor is one
+ * that may not be read: a new start tells the end again, which is how we learn that it may.
  */
 static bool
 keeps_position(rd_kafka_resp_err_t err)
 {
 	switch (err)
 	{
-		case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
 		case RD_KAFKA_RESP_ERR__TRANSPORT:
 		case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
 		case RD_KAFKA_RESP_ERR__RESOLVE:
@@ -363,6 +365,36 @@ note_spoilt(SxSource *source, int at, const char *reason)
 	position->spoilt = position->spoilt_at == offset ? position->spoilt + 1 : 1;
 	position->spoilt_at = offset;
 	strlcpy(source->spoilt_reason, reason, sizeof(source->spoilt_reason));
+}
+
+/* What a partition that is refused has beyond its last known end nobody knows: it is not at it. */
+static void
+refuse(SxSource *source, int at)
+{
+	source->positions[at].is_refused = true;
+	source->has_news |= source->partitions[at].at_end;
+	source->partitions[at].at_end = false;
+}
+
+void
+sx_kafka_refuse_all(SxSource *source)
+{
+	for (int i = 0; i < source->npartitions; i++)
+	{
+		if (sx_kafka_rests(&source->partitions[i]))
+			continue;
+		refuse(source, i);
+		lose(source, i);
+	}
+}
+
+bool
+sx_source_is_refused(const SxSource *source)
+{
+	for (int i = 0; i < source->npartitions; i++)
+		if (source->positions[i].is_refused && !sx_kafka_rests(&source->partitions[i]))
+			return true;
+	return false;
 }
 
 char *
@@ -408,6 +440,8 @@ take_event(SxSource *source, const rd_kafka_message_t *event)
 	sx_handle_note(&source->handle, event->err, rd_kafka_message_errstr(event));
 	if (at < 0 || sx_kafka_rests(&source->partitions[at]) || keeps_position(event->err))
 		return;
+	if (sx_kafka_error_lasts(event->err))
+		refuse(source, at);
 	if (is_of_record(event->err) && !sx_kafka_end_look(source, at))
 		note_spoilt(source, at, source->handle.reason);
 	lose(source, at);
@@ -639,6 +673,7 @@ hand_out(SxSource *source, int at, rd_kafka_message_t **slot, SxMessage *message
 	}
 	partition->next_offset = offset + 1;
 	position->handed = offset;
+	position->is_refused = false;
 	describe(message, slot);
 	return true;
 }
@@ -704,7 +739,7 @@ drain(SxSource *source, SxMessage *messages, int max, size_t max_bytes)
 			break;
 	}
 	if (handed > 0)
-		source->handle.is_connected = true;
+		sx_handle_hear(&source->handle);
 	return handed;
 }
 

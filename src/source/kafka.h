@@ -23,6 +23,7 @@ typedef struct Position
 	bool is_other;		  /* a record is not the one of last: the log is another one */
 	bool is_checking;	  /* reading began at last, to see whether it is still there */
 	bool is_vain;		  /* last cannot be read just now: go on without it */
+	bool is_refused;	  /* it may not be read, or is not there; nothing has come since */
 	SxSourceMark last;	  /* a message that was read, before next_offset */
 	int64 handed;		  /* offset of the last message handed out; -1: none */
 	int64 known_ms;		  /* then it was the same log (monotonic); 0: not to be asked about */
@@ -95,6 +96,12 @@ extern bool sx_kafka_end_look(SxSource *source, int at);
 
 /* When to look next; PG_INT64_MAX when there is no need to wake for it. */
 extern int64 sx_kafka_next_look_ms(const SxSource *source);
+
+/*
+ * The topic may not be asked for, or is not there.  Its partitions are told that, too, but
+ * whoever starts one anew before it has heard of it is not told again.
+ */
+extern void sx_kafka_refuse_all(SxSource *source);
 
 /* Look after end offsets, when so many messages were just taken. */
 extern void sx_kafka_watch_ends(SxSource *source, int handed);

@@ -29,6 +29,7 @@ typedef struct Question
 	int64 offset;
 	int32 *partitions;
 	int npartitions;
+	rd_kafka_resp_err_t err; /* why there is no answer */
 } Question;
 
 typedef rd_kafka_resp_err_t (*Ask)(Question *question, int timeout_ms);
@@ -90,6 +91,9 @@ insist(Ask ask, Question *question, int timeout_ms, char **error)
 		left = until - sx_kafka_now_ms();
 		if (is_final(err) || left <= 0)
 		{
+			if (is_final(err) || source->handle.is_connected)
+				source->handle.hint = sx_kafka_hint(err);
+			question->err = err;
 			*error = explain(source, err);
 			return false;
 		}
@@ -144,7 +148,11 @@ sx_source_list_partitions(SxSource *source, int timeout_ms, int32 **partitions, 
 	Question question = {.source = source};
 
 	if (!insist(ask_partitions, &question, timeout_ms, error))
+	{
+		if (sx_kafka_error_lasts(question.err))
+			sx_kafka_refuse_all(source);
 		return -1;
+	}
 	if (question.partitions == NULL)
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
 	qsort(question.partitions, question.npartitions, sizeof(int32), compare_partitions);
@@ -263,6 +271,12 @@ sx_source_error(SxSource *source, bool *is_fatal)
 	handle->has_error = false;
 	*is_fatal = handle->is_fatal;
 	return pstrdup(handle->reason);
+}
+
+const char *
+sx_source_hint(const SxSource *source)
+{
+	return source->handle.hint;
 }
 
 bool

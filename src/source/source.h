@@ -151,6 +151,15 @@ extern const SxSourcePartition *sx_source_partitions(SxSource *source, int *coun
 /* The last connection error since the last call, or NULL (palloc'd); *is_fatal: will not heal by itself. */
 extern char *sx_source_error(SxSource *source, bool *is_fatal);
 
+/* What to do about that error, or about the last question that failed; NULL: nothing that we know of. */
+extern const char *sx_source_hint(const SxSource *source);
+
+/*
+ * Whether some partition may not be read, or is not there, as a broker said.  It has no end
+ * that is known until something comes from it again.
+ */
+extern bool sx_source_is_refused(const SxSource *source);
+
 /*
  * Whether a record at a position cannot be read, as has been tried several times: palloc'd, why
  * not.  Told once for each further try.  NULL: there is none.

@@ -329,11 +329,16 @@ static void
 note_disconnected(SxTask *task, const char *reason)
 {
 	ErrorData error = {.sqlerrcode = ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION};
+	const char *hint = sx_source_hint(task->consumer->source);
 
 	error.message =
 		psprintf("could not read Kafka topic \"%s\": %s", task->consumer->reader->topic, reason);
 	if (task->state != SX_WORKER_DISCONNECTED)
-		ereport(LOG, (errcode(error.sqlerrcode), errmsg_internal("%s", error.message)));
+		ereport(LOG, (errcode(error.sqlerrcode), errmsg_internal("%s", error.message),
+					  hint ? errhint("%s", hint) : 0));
+	/* who only sees the views is to know it, too */
+	if (hint)
+		error.message = psprintf("%s. %s", error.message, hint);
 	task->state = SX_WORKER_DISCONNECTED;
 	LWLockAcquire(sx_shared->lock, LW_EXCLUSIVE);
 	sx_activity_error_set(&sx_worker_slot->error, &error);
@@ -388,7 +393,7 @@ discover(SxTask *task)
 		task->discover_at_us = 0;
 		return false;
 	}
-	if (task->state == SX_WORKER_DISCONNECTED)
+	if (task->state == SX_WORKER_DISCONNECTED && !sx_source_is_refused(consumer->source))
 	{
 		task->failures = 0;
 		task->state = SX_WORKER_CATCHING_UP;
@@ -680,19 +685,20 @@ watch_connection(SxTask *task)
 	bool is_fatal = false;
 	char *reason = sx_source_error(task->consumer->source, &is_fatal);
 	bool is_connected = sx_source_is_connected(task->consumer->source);
+	bool is_refused = sx_source_is_refused(task->consumer->source);
 	int npartitions;
 
 	(void) sx_source_partitions(task->consumer->source, &npartitions);
 	if (npartitions == 0 && task->part.count > 1)
 		is_connected = true; /* it asks for nothing, and hears nothing */
-	if (!is_connected || !task->was_connected)
+	if (!is_connected || !task->was_connected || is_refused)
 		sx_silence_restart(task->consumer);
 	if (is_connected && !task->was_connected)
 		task->discover_at_us = 0; /* what has come back may be another cluster */
 	task->was_connected = is_connected;
 	if (reason != NULL && (is_fatal || !is_connected))
 		note_disconnected(task, reason);
-	else if (task->state == SX_WORKER_DISCONNECTED && is_connected)
+	else if (task->state == SX_WORKER_DISCONNECTED && is_connected && !is_refused)
 	{
 		task->failures = 0;
 		task->state = SX_WORKER_CATCHING_UP;

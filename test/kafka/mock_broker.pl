@@ -31,11 +31,14 @@ shows($node, "SELECT state <> 'failing' FROM streamx.stat_views", 't', 'it is no
 	$node->start;
 	eventually($node, 'SELECT state FROM streamx.stat_workers', 'disconnected', 'and starts');
 }
+my $connection = q{SELECT value, ok FROM streamx.health() WHERE "check" = 'connection'};
+eventually($node, $connection, '1|f', 'streamx.health() tells');
 $broker->tell('up all');
 $broker->produce('orders', 0, '{"item": "tea", "amount": 1}');
 caught_up($node, 'orders');
 shows($node, 'SELECT n, total FROM revenue', '201|10101', 'when the broker is back the worker goes on by itself');
 eventually($node, 'SELECT state FROM streamx.stat_workers', 'caught up', 'and says so');
+eventually($node, $connection, '0|t', 'streamx.health() no longer complains');
 
 # Errors that pass
 for my $error ('Fetch NOT_LEADER_FOR_PARTITION 5', 'Fetch _TRANSPORT 5', 'Metadata LEADER_NOT_AVAILABLE 3', 'ListOffsets NOT_LEADER_FOR_PARTITION 3')
@@ -46,6 +49,14 @@ for my $error ('Fetch NOT_LEADER_FOR_PARTITION 5', 'Fetch _TRANSPORT 5', 'Metada
 }
 shows($node, 'SELECT n, total FROM revenue', '205|10105', 'transient errors are not seen');
 verified($node, 'revenue');
+
+# A right that is gone for a while
+$broker->tell('error Fetch TOPIC_AUTHORIZATION_FAILED 10000');
+eventually($node, q{SELECT state, last_error LIKE '%Grant Kafka''s rights%', (SELECT bool_or(at_end) FROM streamx.stat_partitions) FROM streamx.stat_workers},
+	'disconnected|t|f', 'fault 13: a topic that may not be read any more has no known end');
+$broker->tell('clear Fetch');
+eventually($node, q{SELECT state, (SELECT bool_and(at_end) FROM streamx.stat_partitions) FROM streamx.stat_workers},
+	'caught up|t', 'fault 13: it goes on by itself, without a message');
 
 # A topic that comes later than its stream
 $broker->tell('topic later 1');
