@@ -475,8 +475,10 @@ check_gap(SxSource *source, int at)
 			source->has_news = true;
 			return;
 		}
+		/* where it ought to be it is looked for once more: a moment ago the log may have been too short */
+		if (low > position->last.offset)
+			position->last.offset = -1;
 	}
-	position->last.offset = -1;
 	sx_kafka_restart(source, at);
 }
 
