@@ -11,17 +11,21 @@
  */
 #include "compat.h"
 
+#include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/table.h"
 #include "access/xact.h"
 #include "catalog/dependency.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_depend.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -60,6 +64,7 @@ static const char *const orphans =
 static HeapTuple new_row(FunctionCallInfo fcinfo);
 static Datum column(FunctionCallInfo fcinfo, HeapTuple row, const char *name, bool *is_null);
 static Oid relation_column(FunctionCallInfo fcinfo, HeapTuple row, const char *name);
+static bool is_part(Oid relid);
 static void adopt_orphans_of(Oid view);
 
 /* The header of every dump switches all of these off. */
@@ -132,14 +137,15 @@ streamx_adopt_stream(PG_FUNCTION_ARGS)
 	PG_RETURN_POINTER(row);
 }
 
-/* AFTER INSERT ON streamx.views */
+/* AFTER INSERT ON streamx.views.  A view that is made here, not restored, has got its parts before. */
 Datum
 streamx_adopt_view(PG_FUNCTION_ARGS)
 {
 	HeapTuple row = new_row(fcinfo);
 	Oid view = relation_column(fcinfo, row, "view");
 
-	adopt_orphans_of(view);
+	if (!is_part(relation_column(fcinfo, row, "state")))
+		adopt_orphans_of(view);
 	CacheInvalidateRelcacheByRelid(view);
 	PG_RETURN_POINTER(row);
 }
@@ -170,6 +176,28 @@ relation_column(FunctionCallInfo fcinfo, HeapTuple row, const char *name)
 	Datum value = column(fcinfo, row, name, &is_null);
 
 	return is_null ? InvalidOid : DatumGetObjectId(value);
+}
+
+/* Does a relation live and die with another object? */
+static bool
+is_part(Oid relid)
+{
+	Relation depend = table_open(DependRelationId, AccessShareLock);
+	bool found = false;
+	SysScanDesc scan;
+	ScanKeyData keys[2];
+	HeapTuple tuple;
+
+	ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(RelationRelationId));
+	ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(relid));
+	scan = systable_beginscan(depend, DependDependerIndexId, true, NULL, lengthof(keys), keys);
+	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
+		found = ((Form_pg_depend) GETSTRUCT(tuple))->deptype == DEPENDENCY_INTERNAL;
+	systable_endscan(scan);
+	table_close(depend, AccessShareLock);
+	return found;
 }
 
 /* Of one view, or of everything. */
