@@ -1,4 +1,5 @@
 -- Definitions change: what is renamed goes on working, what is dropped leaves nothing behind
+-- make check-sanitizers runs this with debug_discard_caches = 1, except where it says 0: to forget there, too, would only take long
 \pset tuples_only on
 \pset format unaligned
 SET client_min_messages = warning;
@@ -85,16 +86,18 @@ SELECT set_eq('SELECT what FROM leftovers WHERE count > 0', $$VALUES ('streams')
 DROP FOREIGN TABLE depot.probe;
 SELECT is_empty('SELECT * FROM leftovers WHERE count > 0', 'DROP FOREIGN TABLE leaves nothing');
 
-CREATE FUNCTION build() RETURNS void LANGUAGE sql AS $$
+CREATE FUNCTION build() RETURNS void LANGUAGE sql SET debug_discard_caches = 0 AS $$
 	CREATE FOREIGN TABLE depot.probe (at timestamptz, device int) SERVER streamx OPTIONS (event_time 'at', retain 'on');
 	CREATE VIEW depot.one WITH (streamx.continuous) AS SELECT tumble(at, '1 hour'), count(*) FROM depot.probe GROUP BY 1;
 	CREATE VIEW depot.two WITH (streamx.continuous) AS SELECT count(*), max(id) FROM depot.probe JOIN depot.thing ON id = device;
 $$;
 SET check_function_bodies = off;
 SELECT build();
+SET debug_discard_caches = 0;
 INSERT INTO depot.probe VALUES ('2024-05-01 10:00', 1);
 INSERT INTO depot.probe VALUES ('2024-05-01 11:00', 1);
 INSERT INTO depot.probe VALUES ('2024-05-01 10:00', 1);
+RESET debug_discard_caches;
 SELECT isnt_empty('SELECT * FROM leftovers WHERE what = ''late rows'' AND count > 0', 'made by a function');
 DROP FOREIGN TABLE depot.probe CASCADE;
 SELECT is_empty('SELECT * FROM leftovers WHERE count > 0', 'DROP FOREIGN TABLE CASCADE leaves nothing');

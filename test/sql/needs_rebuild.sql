@@ -1,4 +1,5 @@
 -- A view with states that another version of PostgreSQL began, in a form that this one cannot read, says so and touches nothing; upgrades themselves: test/upgrade
+-- make check-sanitizers runs this with debug_discard_caches = 1, except where it says 0: to forget there, too, would only take long
 \pset tuples_only on
 \pset format unaligned
 SET client_min_messages = warning;
@@ -19,8 +20,10 @@ CREATE FOREIGN TABLE others (at timestamptz, n numeric) SERVER streamx OPTIONS (
 CREATE VIEW tumbled WITH (streamx.continuous) AS SELECT tumble(at, '1 hour') AS w, theirs(n) FROM others GROUP BY 1;
 CREATE VIEW hopped WITH (streamx.continuous) AS SELECT hop(at, '1 hour', '30 minutes') AS w, theirs(n) FROM others GROUP BY 1;
 CREATE VIEW sittings WITH (streamx.continuous) AS SELECT session(at, '1 hour') AS w, theirs(n) FROM others GROUP BY 1;
+SET debug_discard_caches = 0;
 INSERT INTO numbers VALUES ('2024-05-01 10:00', 1), ('2024-05-01 10:10', 2);
 INSERT INTO others VALUES ('2024-05-01 10:00', 1), ('2024-05-01 10:10', 2);
+RESET debug_discard_caches;
 CREATE FUNCTION states(wanted text) RETURNS SETOF text LANGUAGE sql AS $$SELECT view::text FROM streamx.stat_views WHERE stream IN ('numbers'::regclass, 'others') AND state = wanted$$;
 -- as if another version had begun its states; GRANT makes sessions look at the catalog again
 CREATE FUNCTION begun_by(view regclass, major int) RETURNS void LANGUAGE plpgsql AS $$

@@ -1,4 +1,5 @@
 -- Definitions with windows of every kind change: what is renamed or moved goes on, what is dropped or rolled back leaves nothing behind
+-- make check-sanitizers runs this with debug_discard_caches = 1, except where it says 0: to forget there, too, would only take long
 \pset tuples_only on
 \pset format unaligned
 SET client_min_messages = warning;
@@ -18,7 +19,7 @@ SELECT plan(23);
 SELECT is_empty('SELECT * FROM leftovers WHERE count > 0', 'a clean start');
 
 CREATE SCHEMA mill;
-CREATE FUNCTION build_mill() RETURNS void LANGUAGE sql AS $$
+CREATE FUNCTION build_mill() RETURNS void LANGUAGE sql SET debug_discard_caches = 0 AS $$
 	CREATE FOREIGN TABLE mill.turn (at timestamptz, device int, grams numeric) SERVER streamx OPTIONS (event_time 'at', retain 'on');
 	CREATE VIEW mill.hops WITH (streamx.continuous) AS
 		SELECT hop(at, '20 minutes', '10 minutes') AS w, device, sum(grams), count(*) AS n FROM mill.turn GROUP BY 1, 2;
@@ -31,8 +32,10 @@ CREATE FUNCTION build_mill() RETURNS void LANGUAGE sql AS $$
 $$;
 CREATE VIEW mill.verified AS SELECT d.* FROM streamx.views v, streamx.verify(v.view) d WHERE v.view::text ~ '^(mill|works)\.';
 SELECT build_mill();
+SET debug_discard_caches = 0;
 INSERT INTO mill.turn VALUES ('2024-05-01 10:01', 1, 1.5), ('2024-05-01 10:15', 1, 2.5), ('2024-05-01 10:25', 2, 4);
 INSERT INTO mill.turn VALUES ('2024-05-01 10:18', 1, 8), ('2024-05-01 10:03', 2, 16);
+RESET debug_discard_caches;
 ALTER FOREIGN TABLE mill.turn RENAME TO spin;
 ALTER FOREIGN TABLE mill.spin RENAME COLUMN at TO spun_at;
 ALTER FOREIGN TABLE mill.spin RENAME COLUMN grams TO mass;
@@ -60,7 +63,9 @@ SELECT results_eq($$SELECT lower(w)::time, upper(w)::time, wheel, sum, n FROM wo
 	$$VALUES (time '10:01', time '10:11', 1, 1.5, 1::bigint), ('10:15', '10:37', 1, 42.5, 3), ('10:25', '10:35', 2, 4, 1)$$, 'and session');
 SELECT results_eq('SELECT w::text, n FROM works.days ORDER BY w',
 	$$SELECT tstzrange(d - interval '2 hours', d + interval '46 hours')::text, 7::bigint FROM unnest(ARRAY[timestamptz '2024-04-30', '2024-05-01']) d$$, 'and days of Berlin');
+SET debug_discard_caches = 0;
 SELECT is_empty('TABLE works.verified', 'verify agrees');
+RESET debug_discard_caches;
 SELECT is_empty($$SELECT * FROM streamx.verify('attic.steps')$$, 'wherever the view is');
 SELECT ok(bool_and(relnamespace = 'streamx_internal'::regnamespace), 'their parts stay where they were')
 	FROM streamx.views, unnest(ARRAY[state, windows]) part JOIN pg_class ON oid = part WHERE view::text ~ '^(works|attic)';
@@ -92,12 +97,14 @@ DROP SCHEMA attic, mill, works CASCADE;
 CREATE SCHEMA mill;
 
 -- CREATE VIEW that is rolled back leaves nothing; in a savepoint, too
+SET debug_discard_caches = 0;
 BEGIN;
 SELECT build_mill();
 INSERT INTO mill.turn VALUES ('2024-05-01 10:01', 1, 1.5);
 SELECT results_eq('SELECT (SELECT count(*) FROM mill.hops), (SELECT count(*) FROM mill.steps), (SELECT count(*) FROM mill.runs), (SELECT count(*) FROM mill.days)',
 	'VALUES (2::bigint, 2::bigint, 1::bigint, 2::bigint)', 'made, filled and read in one transaction');
 ROLLBACK;
+RESET debug_discard_caches;
 SELECT is_empty('SELECT * FROM leftovers WHERE count > 0', 'rolled back: nothing');
 BEGIN;
 SELECT build_mill();
@@ -114,19 +121,24 @@ RELEASE one;
 COMMIT;
 SELECT results_eq('SELECT lower(w)::time, count FROM mill.late', $$VALUES (time '10:01', 2::bigint)$$, 'gives way to another one of its name');
 SELECT results_eq('SELECT lower(w)::time, n FROM mill.runs ORDER BY 1', $$VALUES (time '10:01', 1::bigint), ('10:31', 1)$$, 'and a drop in it is none');
+SET debug_discard_caches = 0;
 SELECT is_empty('SELECT d.* FROM streamx.views v, streamx.verify(v.view) d WHERE v.view::text LIKE ''mill.%''', 'verify agrees');
+RESET debug_discard_caches;
 BEGIN;
 DROP VIEW mill.hops, mill.steps;
 DROP FOREIGN TABLE mill.turn CASCADE;
 ROLLBACK;
+SET debug_discard_caches = 0;
 INSERT INTO mill.turn VALUES ('2024-05-01 10:32', 1, 1.5);
 SELECT is_empty('SELECT d.* FROM streamx.views v, streamx.verify(v.view) d WHERE v.view::text LIKE ''mill.%''', 'nor is one that was rolled back');
+RESET debug_discard_caches;
 SET client_min_messages = error;
 BEGIN;
 DROP EXTENSION streamx CASCADE;
 SELECT is(count(*), 0::bigint, 'DROP EXTENSION CASCADE takes all views') FROM pg_class WHERE relnamespace = 'mill'::regnamespace AND relkind IN ('v', 'f');
 ROLLBACK;
 SET client_min_messages = warning;
+SET debug_discard_caches = 0;
 INSERT INTO mill.turn VALUES ('2024-05-01 10:33', 1, 1.5);
 SELECT results_eq('SELECT n FROM mill.hops WHERE lower(w) = ''2024-05-01 10:20''', 'VALUES (3::bigint)', 'rolled back, they are as before');
 SELECT is_empty('SELECT d.* FROM streamx.views v, streamx.verify(v.view) d WHERE v.view::text LIKE ''mill.%''', 'verify agrees');
