@@ -322,20 +322,22 @@ read_catalog(SxView *view)
 	bool is_null = false;
 	SxSpi spi;
 
+	/* Every session reads this, anew after each change: where types fit, an operator is found at once. */
 	sx_spi_begin(&spi);
 	if (sx_spi_look_up("SELECT state, delta_view, rows_view, definition_view, windows,"
-					   " (extract(epoch FROM allowed_lateness) * 1000000)::bigint,"
-					   " (extract(epoch FROM retention) * 1000000)::bigint,"
-					   " (extract(epoch FROM refused_retention) * 1000000)::bigint,"
+					   " (extract(epoch FROM allowed_lateness) * 1000000.0)::bigint,"
+					   " (extract(epoch FROM retention) * 1000000.0)::bigint,"
+					   " (extract(epoch FROM refused_retention) * 1000000.0)::bigint,"
 					   " late_rows = 'store', settings,"
-					   " (SELECT s.stream FROM streamx.view_streams s WHERE s.view = v.view),"
+					   " (SELECT s.stream FROM streamx.view_streams s"
+					   "  WHERE s.view::oid = v.view::oid),"
 					   " window_kind, window_size, window_step, window_origin, window_timezone,"
 					   " inputs, input_views, trial_view, finals_view, shadow_of, rejudge,"
 					   " sealed_through, retention IS NOT NULL OR EXISTS (SELECT"
 					   "  FROM streamx_internal.removal r"
-					   "  WHERE r.view = v.view AND r.removed_through > '-infinity'),"
+					   "  WHERE r.view::oid = v.view::oid AND r.removed_through > '-infinity'),"
 					   " server_major"
-					   " FROM streamx.views v WHERE v.view = $1",
+					   " FROM streamx.views v WHERE v.view::oid = $1",
 					   1, &type, &value) == 0)
 		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
 						errmsg("\"%s\" is not a continuous view", view->name)));
