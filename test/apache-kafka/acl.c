@@ -6,36 +6,13 @@
  *
  * It waits until the broker has done it.
  */
-#include <librdkafka/rdkafka.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define TIMEOUT_MS 30000
+#include "admin.h"
 
-static char errstr[512];
-
-static void
-fail(const char *what)
-{
-	fprintf(stderr, "acl: %s\n", what);
-	exit(1);
-}
-
-static rd_kafka_t *
-connect_to(const char *address)
-{
-	rd_kafka_conf_t *conf = rd_kafka_conf_new();
-	rd_kafka_t *kafka;
-
-	if (rd_kafka_conf_set(conf, "bootstrap.servers", address, errstr, sizeof(errstr)) !=
-		RD_KAFKA_CONF_OK)
-		fail(errstr);
-	kafka = rd_kafka_new(RD_KAFKA_PRODUCER, conf, errstr, sizeof(errstr));
-	if (kafka == NULL)
-		fail(errstr);
-	return kafka;
-}
+const char program[] = "acl";
 
 static rd_kafka_AclOperation_t
 operation(const char *name)
@@ -98,13 +75,9 @@ error_of(rd_kafka_event_t *answer)
 static void
 wait_for(rd_kafka_queue_t *answers)
 {
-	rd_kafka_event_t *answer = rd_kafka_queue_poll(answers, TIMEOUT_MS);
+	rd_kafka_event_t *answer = next_answer(answers);
 	const rd_kafka_error_t *error;
 
-	if (answer == NULL)
-		fail("the broker does not answer");
-	if (rd_kafka_event_error(answer))
-		fail(rd_kafka_event_error_string(answer));
 	error = error_of(answer);
 	if (error != NULL)
 		fail(rd_kafka_error_string(error));

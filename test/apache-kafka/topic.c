@@ -8,36 +8,13 @@
  *
  * Each waits until the broker has done it.
  */
-#include <librdkafka/rdkafka.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define TIMEOUT_MS 30000
+#include "admin.h"
 
-static char errstr[512];
-
-static void
-fail(const char *what)
-{
-	fprintf(stderr, "topic: %s\n", what);
-	exit(1);
-}
-
-static rd_kafka_t *
-connect_to(const char *address)
-{
-	rd_kafka_conf_t *conf = rd_kafka_conf_new();
-	rd_kafka_t *kafka;
-
-	if (rd_kafka_conf_set(conf, "bootstrap.servers", address, errstr, sizeof(errstr)) !=
-		RD_KAFKA_CONF_OK)
-		fail(errstr);
-	kafka = rd_kafka_new(RD_KAFKA_PRODUCER, conf, errstr, sizeof(errstr));
-	if (kafka == NULL)
-		fail(errstr);
-	return kafka;
-}
+const char program[] = "topic";
 
 static void
 create(rd_kafka_t *kafka, const char *name, int partitions, char **configs, int nconfigs,
@@ -93,14 +70,10 @@ results(rd_kafka_event_t *answer, size_t *count)
 static void
 wait_for(rd_kafka_queue_t *answers)
 {
-	rd_kafka_event_t *answer = rd_kafka_queue_poll(answers, TIMEOUT_MS);
+	rd_kafka_event_t *answer = next_answer(answers);
 	const rd_kafka_topic_result_t **topics;
 	size_t count;
 
-	if (answer == NULL)
-		fail("the broker does not answer");
-	if (rd_kafka_event_error(answer))
-		fail(rd_kafka_event_error_string(answer));
 	topics = results(answer, &count);
 	if (count != 1 || rd_kafka_topic_result_error(topics[0]))
 		fail(count == 1 ? rd_kafka_topic_result_error_string(topics[0]) : "no result");
