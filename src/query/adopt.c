@@ -11,21 +11,17 @@
  */
 #include "compat.h"
 
-#include "access/genam.h"
 #include "access/htup_details.h"
-#include "access/table.h"
 #include "access/xact.h"
 #include "catalog/dependency.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_depend.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -64,7 +60,6 @@ static const char *const orphans =
 static HeapTuple new_row(FunctionCallInfo fcinfo);
 static Datum column(FunctionCallInfo fcinfo, HeapTuple row, const char *name, bool *is_null);
 static Oid relation_column(FunctionCallInfo fcinfo, HeapTuple row, const char *name);
-static bool is_part(Oid relid);
 static void adopt_orphans_of(Oid view);
 
 /* The header of every dump switches all of these off. */
@@ -144,7 +139,7 @@ streamx_adopt_view(PG_FUNCTION_ARGS)
 	HeapTuple row = new_row(fcinfo);
 	Oid view = relation_column(fcinfo, row, "view");
 
-	if (!is_part(relation_column(fcinfo, row, "state")))
+	if (!sx_is_owned(relation_column(fcinfo, row, "state")))
 		adopt_orphans_of(view);
 	CacheInvalidateRelcacheByRelid(view);
 	PG_RETURN_POINTER(row);
@@ -176,28 +171,6 @@ relation_column(FunctionCallInfo fcinfo, HeapTuple row, const char *name)
 	Datum value = column(fcinfo, row, name, &is_null);
 
 	return is_null ? InvalidOid : DatumGetObjectId(value);
-}
-
-/* Does a relation live and die with another object? */
-static bool
-is_part(Oid relid)
-{
-	Relation depend = table_open(DependRelationId, AccessShareLock);
-	bool found = false;
-	SysScanDesc scan;
-	ScanKeyData keys[2];
-	HeapTuple tuple;
-
-	ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(RelationRelationId));
-	ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(relid));
-	scan = systable_beginscan(depend, DependDependerIndexId, true, NULL, lengthof(keys), keys);
-	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
-		found = ((Form_pg_depend) GETSTRUCT(tuple))->deptype == DEPENDENCY_INTERNAL;
-	systable_endscan(scan);
-	table_close(depend, AccessShareLock);
-	return found;
 }
 
 /* Of one view, or of everything. */

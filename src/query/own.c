@@ -21,21 +21,28 @@
 
 #include "query/own.h"
 
+/* What a relation and its columns depend on. */
+static SysScanDesc
+begin_scan(Relation depend, Oid relid)
+{
+	ScanKeyData keys[2];
+
+	ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(RelationRelationId));
+	ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(relid));
+	return systable_beginscan(depend, DependDependerIndexId, true, NULL, lengthof(keys), keys);
+}
+
 /* The types and collations that columns of a relation depend on. */
 static ObjectAddresses *
 needs_of_columns(Oid relid)
 {
 	ObjectAddresses *needs = new_object_addresses();
 	Relation depend = table_open(DependRelationId, AccessShareLock);
-	ScanKeyData keys[2];
-	SysScanDesc scan;
+	SysScanDesc scan = begin_scan(depend, relid);
 	HeapTuple tuple;
 
-	ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(RelationRelationId));
-	ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(relid));
-	scan = systable_beginscan(depend, DependDependerIndexId, true, NULL, lengthof(keys), keys);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
@@ -64,4 +71,19 @@ sx_own(Oid part, Oid whole)
 	recordDependencyOn(&part_address, &whole_address, DEPENDENCY_INTERNAL);
 	record_object_address_dependencies(&part_address, needs, DEPENDENCY_NORMAL);
 	free_object_addresses(needs);
+}
+
+bool
+sx_is_owned(Oid relid)
+{
+	Relation depend = table_open(DependRelationId, AccessShareLock);
+	SysScanDesc scan = begin_scan(depend, relid);
+	bool found = false;
+	HeapTuple tuple;
+
+	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
+		found = ((Form_pg_depend) GETSTRUCT(tuple))->deptype == DEPENDENCY_INTERNAL;
+	systable_endscan(scan);
+	table_close(depend, AccessShareLock);
+	return found;
 }

@@ -10,4 +10,7 @@
 /* Make an internal relation a part of a view or stream, which takes it along when it is dropped. */
 extern void sx_own(Oid part, Oid whole);
 
+/* Whether a relation is a part of something. */
+extern bool sx_is_owned(Oid relid);
+
 #endif
