@@ -44,8 +44,8 @@ struct SxTopic
 	MemoryContext context;
 	SxSource *source;
 	bool is_listed;
-	bool keeps_gaps;		  /* exact ranges: a gap is an error whatever on_gap says */
-	const SxScanInput *input; /* of which these are, or NULL */
+	const SxScanInput
+		*input; /* exact ranges, where a gap is an error whatever on_gap says; or NULL */
 	int npartitions;
 	Partition *partitions; /* ascending */
 	int nwanted;
@@ -122,7 +122,6 @@ sx_topic_start_ranges(SxTopic *topic, const SxScanInput *input)
 	int i;
 
 	begin_start(topic);
-	topic->keeps_gaps = true;
 	topic->input = input;
 	if (!topic->is_listed)
 	{
@@ -372,7 +371,7 @@ handle_gap(SxTopic *topic, Partition *partition, const SxSourcePartition *positi
 {
 	int64 from = position->next_offset;
 	int64 low = position->gap_low;
-	bool is_skipped = topic->stream->skips_gaps && !topic->keeps_gaps && low > from;
+	bool is_skipped = topic->stream->skips_gaps && topic->input == NULL && low > from;
 
 	ereport(is_skipped ? WARNING : ERROR,
 			(errcode(ERRCODE_DATA_EXCEPTION),
