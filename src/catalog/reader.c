@@ -269,6 +269,16 @@ sx_progress_save(SxReader *reader)
 	pfree(added);
 }
 
+void
+sx_progress_leap(SxReader *reader, int32 partition, int64 offset)
+{
+	SxPartition *leaping = sx_reader_partition(reader, partition);
+
+	leaping->next_offset = offset;
+	leaping->last_offset = -1;
+	sx_progress_save(reader);
+}
+
 /* From the rows in SPI_tuptable; allocated in context. */
 static SxReader *
 read_reader(int32 id, uint64 nrows, MemoryContext context)

@@ -84,4 +84,7 @@ extern SxPartition *sx_reader_add_partition(SxReader *reader, int32 partition, i
  */
 extern void sx_progress_save(SxReader *reader);
 
+/* Save that a partition goes on at an offset, before which nothing is known: it may be another log. */
+extern void sx_progress_leap(SxReader *reader, int32 partition, int64 offset);
+
 #endif

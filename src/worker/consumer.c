@@ -679,6 +679,7 @@ sx_consumer_gap(const SxConsumer *consumer, SxGap *gap)
 		gap->from = partitions[i].next_offset;
 		gap->to = partitions[i].gap_low;
 		gap->is_other_log = partitions[i].is_other_log;
+		gap->is_recorded = false;
 		return true;
 	}
 	return false;
@@ -708,20 +709,13 @@ sx_consumer_gap_message(const SxConsumer *consumer, const SxGap *gap)
 void
 sx_consumer_skip(SxConsumer *consumer, const SxGap *gap)
 {
+	SxReader *reader = consumer->reader;
+
 	if (gap->is_other_log || gap->to < gap->from)
-		sx_skip_leave_log(consumer->reader, gap->partition);
-	sx_skip_record(consumer->reader, gap->partition, gap->from, gap->to, false);
-	sx_consumer_step(consumer, gap);
-}
-
-void
-sx_consumer_step(SxConsumer *consumer, const SxGap *gap)
-{
-	SxPartition *partition = sx_reader_partition(consumer->reader, gap->partition);
-
-	partition->next_offset = gap->to;
-	partition->last_offset = -1; /* behind a gap there may be another log */
-	sx_progress_save(consumer->reader);
+		sx_skip_leave_log(reader, gap->partition);
+	if (!gap->is_recorded)
+		sx_skip_record(reader, gap->partition, gap->from, gap->to, false);
+	sx_progress_leap(reader, gap->partition, gap->to);
 }
 
 bool
@@ -732,7 +726,7 @@ sx_consumer_skips(const SxConsumer *consumer, int32 partition, int64 offset, SxG
 
 	if (skip == NULL)
 		return false;
-	*gap = (SxGap){.partition = partition, .from = offset, .to = skip->end};
+	*gap = (SxGap){.partition = partition, .from = offset, .to = skip->end, .is_recorded = true};
 	return true;
 }
 

@@ -25,6 +25,7 @@ typedef struct SxGap
 	int64 from;
 	int64 to;		   /* reading goes on here; less than from when the log was cut or made anew */
 	bool is_other_log; /* a record is not the one that was read there */
+	bool is_recorded;  /* it is on record that they are to be skipped */
 } SxGap;
 
 /* What the brokers say of the topic's partitions. */
@@ -193,12 +194,8 @@ extern char *sx_consumer_gap_message(const SxConsumer *consumer, const SxGap *ga
 extern bool
 sx_consumer_skips(const SxConsumer *consumer, int32 partition, int64 offset, SxGap *gap);
 
-/*
- * In a transaction, record a gap and step over it, or step over what is on record; then, once
- * that is committed, go on behind it.
- */
+/* Record a gap and step over it, in a transaction; then, once it is committed, go on behind it. */
 extern void sx_consumer_skip(SxConsumer *consumer, const SxGap *gap);
-extern void sx_consumer_step(SxConsumer *consumer, const SxGap *gap);
 extern void sx_consumer_leap(SxConsumer *consumer, const SxGap *gap);
 
 #endif

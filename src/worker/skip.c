@@ -59,17 +59,13 @@ ask_end(const SxStream *stream, int32 partition)
 
 /* The reader goes on behind the offset, where it stands or when it comes to "from". */
 static void
-go_on(int32 id, int32 partition_number, int64 from, int64 through)
+go_on(int32 id, int32 partition, int64 from, int64 through)
 {
 	SxReader *reader = sx_reader_load(id);
-	SxPartition *partition = sx_reader_partition(reader, partition_number);
 
-	sx_skip_record(reader, partition_number, from, through + 1, true);
-	if (partition->next_offset != from)
-		return;
-	partition->next_offset = through + 1;
-	partition->last_offset = -1; /* the last message read is no longer the one before the next */
-	sx_progress_save(reader);
+	sx_skip_record(reader, partition, from, through + 1, true);
+	if (sx_reader_partition(reader, partition)->next_offset == from)
+		sx_progress_leap(reader, partition, through + 1);
 }
 
 /* Returns how many readers did. */

@@ -414,21 +414,12 @@ skip_gap(SxTask *task, void *argument)
 	PopActiveSnapshot();
 }
 
-static void
-step_over(SxTask *task, void *argument)
-{
-	sx_lock_stream(task->consumer->stream->relid);
-	PushActiveSnapshot(GetTransactionSnapshot());
-	sx_consumer_step(task->consumer, argument);
-	PopActiveSnapshot();
-}
-
 /* Move the reader over a gap by such a transaction; false when that failed. */
 static bool
-leap(SxTask *task, void (*move)(SxTask *task, void *argument), SxGap *gap)
+leap(SxTask *task, SxGap *gap)
 {
 	SxConsumer *consumer = task->consumer;
-	ErrorData *error = sx_task_transaction(task, move, gap);
+	ErrorData *error = sx_task_transaction(task, skip_gap, gap);
 
 	if (error == NULL)
 	{
@@ -458,7 +449,7 @@ pass_unreadable(SxTask *task)
 	if (reason == NULL)
 		return true;
 	if (sx_consumer_skips(consumer, partition, offset, &skip))
-		return leap(task, step_over, &skip);
+		return leap(task, &skip);
 	error.message =
 		psprintf("could not read partition %d of Kafka topic \"%s\" from offset"
 				 " " INT64_FORMAT " on: %s (stream \"%s\")",
@@ -481,7 +472,7 @@ pass_gap(SxTask *task)
 	if (consumer->nmessages + consumer->nheld > 0)
 		return true;
 	if (consumer->stream->skips_gaps)
-		return leap(task, skip_gap, &gap);
+		return leap(task, &gap);
 	fail_with(task, ERRCODE_DATA_EXCEPTION, sx_consumer_gap_message(consumer, &gap));
 	return false;
 }
