@@ -105,6 +105,8 @@ sx_kafka_hint(rd_kafka_resp_err_t err)
 		case RD_KAFKA_RESP_ERR_UNSUPPORTED_SASL_MECHANISM:
 			return "Check the server's sasl_mechanism, and sasl_username and sasl_password in the "
 				   "stream owner's user mapping.";
+		case RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE:
+			return "A limit on the memory or the threads of a process may have been reached.";
 		default:
 			return NULL;
 	}
@@ -163,7 +165,14 @@ sx_handle_hear(SxHandle *handle)
 static void
 error_callback(rd_kafka_t *kafka, int err, const char *reason, void *opaque)
 {
-	sx_handle_note(((SxWitness *) opaque)->handle, err, reason);
+	SxHandle *handle = ((SxWitness *) opaque)->handle;
+
+	sx_handle_note(handle, err, reason);
+	/* it could not make a thread for a broker, and it does not try again */
+	if (err != RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE)
+		return;
+	handle->is_broken = true;
+	handle->is_fatal = true;
 }
 
 /* Called by librdkafka's threads: only note why a certificate is refused. */

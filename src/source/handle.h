@@ -32,6 +32,7 @@ typedef struct SxHandle
 	bool went_down;				 /* all brokers were lost; cleared by who has seen it */
 	bool has_error;				 /* reason is news */
 	bool is_fatal;				 /* with has_error: waiting does not help */
+	bool is_broken;				 /* a thread of the client's is missing, for ever */
 	char reason[SX_REASON_SIZE]; /* the last error's; "": nothing was wrong since something came */
 	const char *hint;			 /* beside it: a constant, or NULL */
 	SxWitness *witness;

@@ -89,7 +89,7 @@ insist(Ask ask, Question *question, int timeout_ms, char **error)
 			return true;
 		}
 		left = until - sx_kafka_now_ms();
-		if (is_final(err) || left <= 0)
+		if (is_final(err) || source->handle.is_broken || left <= 0)
 		{
 			if (is_final(err) || source->handle.is_connected)
 				source->handle.hint = sx_kafka_hint(err);
@@ -276,7 +276,14 @@ sx_source_error(SxSource *source, bool *is_fatal)
 const char *
 sx_source_hint(const SxSource *source)
 {
-	return source->handle.hint;
+	return source->handle.is_broken ? sx_kafka_hint(RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE)
+									: source->handle.hint;
+}
+
+bool
+sx_source_is_broken(const SxSource *source)
+{
+	return source->handle.is_broken;
 }
 
 bool

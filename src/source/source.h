@@ -155,6 +155,12 @@ extern char *sx_source_error(SxSource *source, bool *is_fatal);
 extern const char *sx_source_hint(const SxSource *source);
 
 /*
+ * Whether librdkafka is without a thread that it needs, since it could not be made: some broker
+ * is not talked to until the source is closed and opened anew.
+ */
+extern bool sx_source_is_broken(const SxSource *source);
+
+/*
  * Whether some partition may not be read, or is not there, as a broker said.  It has no end
  * that is known until something comes from it again.
  */

@@ -312,6 +312,22 @@ prepare(SxTask *task, int64 queue_bytes)
 	return false;
 }
 
+/* Get rid of a client that will never read all; false when there was none but such a one. */
+static bool
+has_whole_client(SxTask *task)
+{
+	ErrorData error = {.sqlerrcode = ERRCODE_INSUFFICIENT_RESOURCES};
+
+	if (!sx_source_is_broken(task->consumer->source))
+		return true;
+	error.message = psprintf("could not start a thread to read Kafka topic \"%s\"",
+							 task->consumer->reader->topic);
+	error.hint = unconstify(char *, sx_source_hint(task->consumer->source));
+	fail(task, &error);
+	task->must_reopen = true;
+	return false;
+}
+
 /* ---- partitions ---- */
 
 static void
@@ -772,7 +788,8 @@ take_turn(SxTask *task, int64 queue_bytes, size_t batch_bytes, bool gives_way)
 	if (sx_now_us() < task->retry_at_us)
 		return task->retry_at_us;
 	/* a record that cannot be read is told here, too: other partitions may always have something */
-	if (!prepare(task, queue_bytes) || !discover(task) || !pass_gap(task) || !pass_unreadable(task))
+	if (!prepare(task, queue_bytes) || !has_whole_client(task) || !discover(task) ||
+		!pass_gap(task) || !pass_unreadable(task))
 		return task->consumer ? task->retry_at_us : Max(task->retry_at_us, sx_now_us() + 1000);
 	follow_others(task);
 	sx_catch_up_show(task);
