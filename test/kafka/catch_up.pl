@@ -12,7 +12,7 @@ my $node = streamx_node('catch_up', broker => $broker, settings => [ 'streamx.di
 $broker->produce('orders', $_, map { qq({"n": $_}) } 1 .. 10000) for 0, 1;
 $node->safe_psql('postgres', <<'END');
 CREATE FOREIGN TABLE orders (n int) SERVER kafka OPTIONS (topic 'orders');
-CREATE FUNCTION slow(n int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN FOR i IN 1 .. 20000 LOOP NULL; END LOOP; RETURN n; END $$;
+CREATE FUNCTION slow(n int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM pg_sleep(0.001); RETURN n; END $$;
 CREATE ROLE watcher;
 CREATE ROLE owner;
 GRANT CREATE ON SCHEMA public TO owner;
