@@ -35,6 +35,7 @@ max_worker_processes = 24
 max_prepared_transactions = 10
 restart_after_crash = on
 fsync = off
+timezone = 'UTC'
 log_line_prefix = '%m [%p] %b %q%a '
 END
 	$node->append_conf('postgresql.conf', $_) for @{ $option{settings} // [] };
