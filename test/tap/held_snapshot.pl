@@ -41,7 +41,8 @@ sub read_by_passes
 
 	$seconds += 60;
 	my %read = ask("SELECT pg_stat_force_next_flush(); $read");
-	$node->safe_psql('postgres', "INSERT INTO visits SELECT timestamptz '2024-05-01Z' + $seconds * interval '1 s', k FROM generate_series(1, $keys) k");
+	$node->safe_psql('postgres', "INSERT INTO visits SELECT timestamptz '2024-05-01Z' + $seconds * interval '1 s', k FROM generate_series(1, $keys) k;
+		SELECT pg_stat_force_next_flush()");
 	my %then = ask($read);
 	return map { $_ => $then{$_} - $read{$_} } keys %read;
 }
