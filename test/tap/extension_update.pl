@@ -133,7 +133,7 @@ SQL
 eventually($node, $workers, '1', 'a worker runs');
 $node->safe_psql('postgres', "ALTER EXTENSION streamx UPDATE TO '0.0.9'");
 eventually($node, $workers, '0', 'it ends when the extension has another version');
-$node->poll_query_until('postgres', 'SELECT count(*) = 1 FROM streamx.stat_workers') or die 'the launcher keeps its place';
+$node->poll_query_until('postgres', q{SELECT count(*) = 1 AND bool_and(state = 'extension has another version') FROM streamx.stat_workers}) or die 'the launcher keeps its place';
 like($node->safe_psql('postgres', $state), qr/^t\|extension has another version\|$complaint: Run ALTER EXTENSION streamx UPDATE\.\|t$/, 'stat_workers says what to do');
 for my $statement ("INSERT INTO clicks VALUES ('2024-05-01 11:00', '/')", 'TABLE hops', 'CREATE VIEW more WITH (streamx.continuous) AS SELECT count(*) FROM clicks', q{SELECT streamx.resume('orders')},
 	q{SELECT * FROM streamx.verify('pages')}, 'CREATE FOREIGN TABLE another (n int) SERVER streamx')
