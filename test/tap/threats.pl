@@ -237,7 +237,7 @@ CREATE FOREIGN TABLE safe (n int) SERVER tls OPTIONS (topic 'safe');
 CREATE VIEW of_safe WITH (streamx.continuous) AS SELECT count(*) FROM safe;
 END
 	my $spoke = 0;
-	for (1 .. 300)
+	for (1 .. 1800)
 	{
 		last if $spoke = slurp_file("$directory/right.out") =~ /^CIPHER is/m;
 		select(undef, undef, undef, 0.1);
