@@ -54,9 +54,9 @@ END
 my $internal = $node->safe_psql('postgres', <<'END');
 SELECT 'streamx_internal.' || relname FROM pg_class WHERE relnamespace = 'streamx_internal'::regnamespace AND relkind <> 'S' ORDER BY 1
 END
-my @alices = split /\n/, $node->safe_psql('postgres', "SELECT attname || ' FROM ' || attrelid::regclass::text FROM pg_attribute JOIN streamx.views ON attrelid = state WHERE view::text LIKE 'alice.%' AND attnum > 0");
+my @alices = split /\n/, $node->safe_psql('postgres', "SELECT attname || ' FROM ' || attrelid::regclass::text FROM pg_attribute JOIN streamx.views ON attrelid = state WHERE view::text LIKE 'alice.%' AND attnum > 0 ORDER BY attrelid, attnum");
 my $state_table = $node->safe_psql('postgres', "SELECT state FROM streamx.views WHERE view = 'mallory.tumbling'::regclass");
-my @state_columns = split /\n/, $node->safe_psql('postgres', "SELECT attname FROM pg_attribute WHERE attrelid = '$state_table'::regclass AND atttypid = 'streamx.state'::regtype");
+my @state_columns = split /\n/, $node->safe_psql('postgres', "SELECT attname FROM pg_attribute WHERE attrelid = '$state_table'::regclass AND atttypid = 'streamx.state'::regtype ORDER BY attnum");
 my $views = join(', ', map { "alice.$_" } qw(tumbling hopping counting));
 
 sub pick { return $_[ int(rand(@_)) ]; }
@@ -64,7 +64,7 @@ sub random_bytes { my ($n) = @_; return join('', map { sprintf('%02x', pick(0, 0
 
 my @relations = (qw(mallory.stream mallory.tumbling mallory.hopping mallory.plain mallory.pair alice.stream alice.tumbling alice.hopping alice.counting
 	pg_class pg_authid pg_toast.pg_toast_1255 pg_stat_activity streamx.views streamx.stat_views streamx.readers_reader_seq), split(/\n/, $internal));
-my @aggregates = split /\n/, $node->safe_psql('postgres', 'SELECT oid::regprocedure FROM pg_aggregate JOIN pg_proc p ON p.oid = aggfnoid');
+my @aggregates = split /\n/, $node->safe_psql('postgres', 'SELECT oid::regprocedure FROM pg_aggregate JOIN pg_proc p ON p.oid = aggfnoid ORDER BY p.oid');
 my @instants = qw(-infinity infinity 2024-05-01 1970-01-01 4714-11-24BC 294276-12-31T23:59:59.999999 0001-01-01 1999-12-31T23:59:59.999999);
 my @texts = ("''", "'UTC'", "'Europe/Berlin'", "'view'", "'reader'", "'partition'", "'tumble'", "'hop'", "'cumulate'", "'session'", "'global'", "'%s%n%n'", "repeat('x', 100000)",
 	"E'\\u00e4\\U0001F600'", "'\"; DROP TABLE x; --'", "'a\"b'", "'../../etc/passwd'");
@@ -99,7 +99,7 @@ my %pool = (
 my @any = (sub { pick("ROW(1, 'a')", "ROW('x', NULL)::mallory.pair", 'NULL::mallory.pair', "ROW(1, 2, NULL)", "'ok'::mallory.mood", '5::mallory.positive', "'{\"a\": [1, null]}'::jsonb", "'<a/>'::xml",
 		"point '(1,NaN)'", "'{1}'::int[]", 'NULL::int', "'x'::\"char\"", "'name'::name", "'10.0.0.1'::inet", "B'101'", "'1 2'::int2vector", "'a'::tsvector", "repeat('x', 3000000)", "'{}'::numeric[]",
 		"ARRAY[ROW(1, 'a')]", "'(1,2)'::text::refcursor", 'NULL', "'a'", "'3 days'::interval", "'empty'::int4multirange", "'{ok,sad}'::mallory.mood[]") },
-	values %pool);
+	map { $pool{$_} } sort keys %pool);
 my @arrays = ("'{}'::int[]", "'{1,2,NULL}'::int[]", "'{{1,2},{3,4}}'::int[]", "'[3:4]={a,b}'::text[]", "ARRAY[ROW(1, 'a'), NULL]", 'NULL::text[]', "'{ok}'::mallory.mood[]", "ARRAY[now()]", "array_fill('x'::text, ARRAY[2,2,2])");
 
 # States that mallory can get, her own, and those that she should not
