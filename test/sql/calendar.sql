@@ -193,6 +193,7 @@ CREATE FUNCTION pg_temp.midnight(zone text, local timestamp)
 $$;
 
 -- Random times, and those just before, at and after boundaries
+SELECT setseed(0.6);
 CREATE TEMPORARY TABLE moment AS
 SELECT zone, ts
 FROM zone, LATERAL (

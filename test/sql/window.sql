@@ -272,6 +272,7 @@ SELECT throws_ok($$SELECT session(ts::date, '30 minutes') FROM now() AS ts$$, '0
                  'session windows exist only in GROUP BY of a continuous view');
 
 -- What views keep: a slice lies in the same windows from its start on, and in others just before it
+SELECT setseed(0.7);
 CREATE TEMPORARY TABLE fixed_window AS
 SELECT ts, make_interval(secs => size) AS size, make_interval(secs => slide) AS slide, origin
 FROM (SELECT timestamptz '1900-01-01' + random() * interval '300 years' AS ts, ceil(random() * 1e6) / 1e3 AS size,
