@@ -40,6 +40,7 @@ sub read_engine
 {
 	my ($node, @views) = @_;
 	my $names = join(', ', map { "'" . $_->label . "'::regclass" } @views);
+	my $labels = join(', ', map { $_->label } @views);
 	my $refused = Ledger::seconds_of('refused_through');
 	my @queries = (
 		# of the rows that it began with: what came later belongs to the next check
@@ -53,7 +54,9 @@ sub read_engine
 		'SELECT \'removed\', view::text, ' . Ledger::seconds_of('removed_through') . " FROM streamx_internal.removal WHERE view IN ($names)",
 		map { my $label = $_->label; my $sums = $_->sums; ("SELECT 'shown', '$label', * FROM ($sums) t", "SELECT 'verify', '$label', * FROM streamx.verify('$label') LIMIT 3") } @views);
 	my ($status, $output, $errors) = eval { $node->psql('postgres',
-		join(";\n", 'SET client_min_messages = error', 'BEGIN ISOLATION LEVEL REPEATABLE READ', @queries, 'COMMIT'), on_error_die => 0) };
+		join(";\n", 'SET client_min_messages = error', 'BEGIN ISOLATION LEVEL REPEATABLE READ',
+			# lock first, then snapshot: a shadow that takes a view's place in between would have other late rows
+			"LOCK TABLE $labels IN ACCESS SHARE MODE", @queries, 'COMMIT'), on_error_die => 0) };
 	my %engine = map { $_ => {} } qw(progress late dead refused removed shown verify);
 
 	if (($status // 2) != 0)
