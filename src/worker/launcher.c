@@ -180,19 +180,22 @@ warn_no_place(TimestampTz now, bool is_own_limit)
 								   : errhint("You might need to increase max_worker_processes.")));
 }
 
-/* The probe that ran has ended: did it do its work? */
+/*
+ * If the probe that ran has ended: did it do its work?  Until then its database is not given to
+ * anybody who holds it: DROP DATABASE ... (FORCE) would end the probe by an error.
+ */
 static void
 finish_probe(TimestampTz now)
 {
 	pid_t pid;
 	Oid failed;
 
-	if (GetBackgroundWorkerPid(probe_handle, &pid) != BGWH_STOPPED)
+	if (probe_handle == NULL || GetBackgroundWorkerPid(probe_handle, &pid) != BGWH_STOPPED)
 		return;
 	pfree(probe_handle);
 	probe_handle = NULL;
 	LWLockAcquire(sx_shared->lock, LW_EXCLUSIVE);
-	failed = sx_shared->probing; /* a probe clears it at its end */
+	failed = sx_shared->is_probed ? InvalidOid : sx_shared->probing;
 	sx_shared->probing = InvalidOid;
 	LWLockRelease(sx_shared->lock);
 	if (OidIsValid(failed))
@@ -213,8 +216,6 @@ probe_next(TimestampTz now)
 	Oid database = InvalidOid;
 	ListCell *lc;
 
-	if (probe_handle != NULL)
-		finish_probe(now);
 	if (probe_handle != NULL || to_probe == NIL)
 		return;
 	if (now < probe_after)
@@ -236,7 +237,10 @@ probe_next(TimestampTz now)
 		LWLockAcquire(sx_shared->lock, LW_EXCLUSIVE);
 		is_held = sx_shared_is_held(candidate);
 		if (!is_held)
+		{
 			sx_shared->probing = database = candidate;
+			sx_shared->is_probed = false;
+		}
 		LWLockRelease(sx_shared->lock);
 		if (!is_held)
 			break;
@@ -496,6 +500,7 @@ sx_launcher_main(Datum arg)
 		drop_dead_holds(now);
 		forget_databases();
 		collect_requests();
+		finish_probe(now);
 		if (sx_enabled)
 			probe_next(now);
 		tend_workers(now);

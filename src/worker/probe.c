@@ -20,6 +20,7 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
+#include "catalog/debug_point.h"
 #include "catalog/spi.h"
 #include "query/home.h"
 #include "worker/shared.h"
@@ -201,7 +202,7 @@ set_wanted(List *streams)
 				is_full = true;
 		}
 	}
-	sx_shared->probing = InvalidOid;
+	sx_shared->is_probed = true;
 	LWLockRelease(sx_shared->lock);
 	if (is_full)
 		ereport(WARNING, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
@@ -250,7 +251,7 @@ sx_probe_main(Datum arg)
 	is_held = sx_shared_is_held(database);
 	LWLockRelease(sx_shared->lock);
 	if (is_held)
-		proc_exit(0); /* the launcher sees that "probing" is still set */
+		proc_exit(0); /* the launcher sees that it has not done its work */
 	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
 
 	SetConfigOption("lock_timeout", "500ms", PGC_SUSET, PGC_S_OVERRIDE);
@@ -258,6 +259,7 @@ sx_probe_main(Datum arg)
 	PG_TRY();
 	{
 		probe();
+		SX_DEBUG_POINT("after-probe");
 	}
 	PG_CATCH();
 	{

@@ -90,7 +90,8 @@ typedef struct SxShared
 	bool databases_changed; /* look for slots of databases that are gone */
 	int nprobes;
 	Oid probes[SX_MAX_PROBES]; /* databases to be probed */
-	Oid probing;			   /* the one being probed now */
+	Oid probing;			   /* the one that there is a probe in */
+	bool is_probed;			   /* that has done its work */
 	SxHold holds[SX_MAX_HOLDS];
 	SxWorkerSlot slots[SX_MAX_SLOTS];
 	ConditionVariable batch_done; /* broadcast after each commit of a worker */

@@ -18,6 +18,7 @@ my %points = (
 	worker => [qw(worker-start after-poll after-decode in-merge in-sessions in-inputs in-bisection after-merge in-retention in-fold
 		before-progress after-progress before-commit after-commit in-launcher in-discovery in-meeting after-meeting in-swap in-leaving in-gap)],
 	workers => [qw(after-prepare)],
+	probe => [qw(after-probe)],
 	insert => [qw(insert-before-merge insert-after-log insert-before-progress insert-after-progress insert-after-merge insert-at-end in-first-fill in-swap)],
 );
 
