@@ -13,7 +13,8 @@ use Time::HiRes qw(time);
 my $broker = StreamX::Broker->new(orders => 2, busy => 2);
 my $proxy = Proxy->new($broker->address);
 my $address = $proxy->address;
-my $node = streamx_node('connections', settings => [ q{streamx.discovery_interval = '100ms'}, q{streamx.max_restart_backoff = '200ms'} ]);
+my $node = streamx_node('connections', settings => [ q{streamx.discovery_interval = '100ms'}, q{streamx.max_restart_backoff = '200ms'},
+	'deadlock_timeout = 10s' ]); # a worker that waits for a lock has ten times half of that
 
 $node->safe_psql('postgres', <<"END");
 CREATE SERVER kafka FOREIGN DATA WRAPPER streamx OPTIONS (bootstrap_servers '$address', socket_timeout_ms '2000', reconnect_backoff_max_ms '200');
