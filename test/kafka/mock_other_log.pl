@@ -40,7 +40,7 @@ shows($node, q{SELECT count(*), count(fingerprint), count(DISTINCT cluster) FROM
 	'3|3|1', 'the last message of each partition is known, and the cluster');
 
 # The last message is looked at again when a worker starts, and when the brokers were away
-kill_workers($node, 'TERM');
+kill_workers($node);
 $broker->produce('orders', 0, $message);
 caught_up($node, 'orders');
 $broker->tell('down all');

@@ -100,8 +100,7 @@ for my $round (1 .. 2)
 	my ($pid) = worker_pids($node);
 
 	send_orders('orders', 5, 1000);
-	$round == 1 ? kill('KILL', $pid) : kill_workers($node);
-	$node->poll_query_until('postgres', 'SELECT true');
+	kill_workers($node, $round == 1 ? $pid : ());
 	everything_counts("kill -9, $round");
 }
 

@@ -114,18 +114,19 @@ sub worker_pids
 		"SELECT pid FROM pg_catalog.pg_stat_activity WHERE backend_type = 'streamx worker'");
 }
 
-# Crash the workers, and with them, as PostgreSQL does it, every session; wait
-# until their successors are there.
+# Crash all workers, or these, and with them, as PostgreSQL does it, every other process; wait
+# until that has happened, which takes it a moment, and there are workers again.
 sub kill_workers
 {
-	my ($node) = @_;
-	my @pids = worker_pids($node);
-	my $pids = join(',', @pids);
+	my ($node, @pids) = @_;
+	my $launchers = "FROM pg_catalog.pg_stat_activity WHERE backend_type = 'streamx launcher'";
+	my $launcher = $node->safe_psql('postgres', "SELECT pid $launchers");
 
+	@pids = worker_pids($node) unless @pids;
 	die 'there is no worker to kill' unless @pids;
 	kill 'KILL', @pids;
-	ask_until($node, "SELECT count(*) > 0 FROM pg_catalog.pg_stat_activity
-		WHERE backend_type = 'streamx worker' AND pid NOT IN ($pids)")
+	ask_until($node, "SELECT (SELECT pid <> $launcher $launchers) AND count(*) > 0
+		FROM pg_catalog.pg_stat_activity WHERE backend_type = 'streamx worker'")
 		or die 'the workers did not come back';
 }
 
