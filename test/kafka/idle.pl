@@ -90,7 +90,8 @@ CREATE VIEW sleeping_hops WITH (streamx.continuous) AS
 CREATE VIEW sleeping_lenient WITH (streamx.continuous, streamx.allowed_lateness = '1 hour') AS
 	SELECT tumble(event_time, '1 minute') AS w, count(*) AS n FROM sleeping GROUP BY 1;
 END
-$broker->produce('sleeping', $_, at_seconds(-600)) for 0, 1;
+my $earlier = at_seconds(-600); # both in one window
+$broker->produce('sleeping', $_, $earlier) for 0, 1;
 caught_up($node, 'sleeping');
 my $watermark = $node->safe_psql('postgres', "SELECT streamx.watermark('sleeping')");
 pause_seconds(2);
