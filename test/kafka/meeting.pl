@@ -29,19 +29,7 @@ sub send_orders
 sub readers { return $node->safe_psql('postgres', 'SELECT count(DISTINCT reader) FROM streamx.view_streams'); }
 
 # Keep sending until a condition holds: what is to happen must happen under load
-sub under_load
-{
-	my ($sql, $expected, $name) = @_;
-	my $result = '';
-
-	for (1 .. 200)
-	{
-		send_orders(40);
-		$result = $node->safe_psql('postgres', $sql);
-		last if $result eq $expected;
-	}
-	is($result, $expected, $name);
-}
+sub under_load { eventually_while($node, sub { send_orders(40) }, @_); }
 
 my $stream = q{CREATE FOREIGN TABLE orders (at timestamptz, item text, n int) SERVER kafka OPTIONS (topic 'orders', event_time 'at', watermark_delay '1 day')};
 my $query = q{SELECT item, tumble(at, '1 minute') AS w, count(*), sum(n), count(DISTINCT n) AS numbers FROM orders GROUP BY 1, 2};

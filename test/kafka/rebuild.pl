@@ -28,19 +28,7 @@ sub send_orders
 }
 
 # Keep sending until a condition holds: what is to happen must happen under load
-sub under_load
-{
-	my ($sql, $expected, $name) = @_;
-	my $result = '';
-
-	for (1 .. 200)
-	{
-		send_orders(30);
-		$result = $node->safe_psql('postgres', $sql);
-		last if $result eq $expected;
-	}
-	is($result, $expected, $name);
-}
+sub under_load { eventually_while($node, sub { send_orders(30) }, @_); }
 
 my $shadows = 'FROM streamx.progress p JOIN streamx.view_streams USING (reader) JOIN streamx.views v USING (view) WHERE v.shadow_of IS NOT NULL';
 my $rebuilding = 'SELECT count(*) FROM streamx.views WHERE shadow_of IS NOT NULL';

@@ -49,12 +49,7 @@ sub until_swapped
 {
 	my ($view) = @_;
 
-	for (1 .. 200)
-	{
-		send_orders(40);
-		return pass("$view is swapped while messages come") if $node->safe_psql('postgres', "SELECT count(*) FROM streamx.views WHERE shadow_of = '$view'::regclass") eq '0';
-	}
-	fail("$view is swapped while messages come");
+	eventually_while($node, sub { send_orders(40) }, "SELECT count(*) FROM streamx.views WHERE shadow_of = '$view'::regclass", '0', "$view is swapped while messages come");
 }
 
 my $tumble = q{tumble(at, '1 minute') AS w, item, count(*) AS count};

@@ -20,7 +20,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(streamx_node caught_up eventually shows verified ask_until worker_pids kill_workers crash);
+our @EXPORT = qw(streamx_node caught_up eventually eventually_while shows verified ask_until worker_pids kill_workers crash);
 
 # A started server; settings are lines of postgresql.conf.
 sub streamx_node
@@ -69,6 +69,23 @@ sub eventually
 	# what it returned once it need not return again
 	return pass($title) if $node->poll_query_until('postgres', $query, $expected);
 	shows($node, $query, $expected, $title);
+}
+
+# Do something over and over until a query returns what is expected, however fast that goes: one test.
+sub eventually_while
+{
+	my ($node, $do, $query, $expected, $title) = @_;
+	my $until = time + $PostgreSQL::Test::Utils::timeout_default;
+	my $result;
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+	do
+	{
+		$do->();
+		$result = $node->safe_psql('postgres', $query);
+	} until $result eq $expected || time > $until;
+	is($result, $expected, $title);
 }
 
 # What a query returns now: one test.
