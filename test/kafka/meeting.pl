@@ -26,8 +26,6 @@ sub send_orders
 	$broker->produce('orders', $_, @{ $messages[$_] // [] }) for 0 .. 3;
 }
 
-sub readers { return $node->safe_psql('postgres', 'SELECT count(DISTINCT reader) FROM streamx.view_streams'); }
-
 # Keep sending until a condition holds: what is to happen must happen under load
 sub under_load { eventually_while($node, sub { send_orders(40) }, @_); }
 
@@ -38,8 +36,7 @@ send_orders(2000);
 caught_up($node, 'orders');
 
 # When a second one is made, it catches up and joins
-$node->safe_psql('postgres', "CREATE VIEW second WITH (streamx.continuous) AS $query");
-is(readers(), '2', 'it begins by itself');
+shows($node, "BEGIN; CREATE VIEW second WITH (streamx.continuous) AS $query; SELECT count(DISTINCT reader) FROM streamx.view_streams; COMMIT", '2', 'it begins by itself');
 under_load('SELECT count(DISTINCT reader) FROM streamx.view_streams', '1', 'it joins while messages come');
 send_orders(100);
 caught_up($node, 'orders');
