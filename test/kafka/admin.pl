@@ -60,7 +60,7 @@ $broker->produce('orders', 0, '{"item": "tea", "amount": 1}');
 eventually($node, 'SELECT n FROM revenue', '22', 'the other view goes on');
 shows($node, 'SELECT n FROM running', '21', 'a paused view stands');
 eventually($node, "SELECT view, state FROM streamx.stat_views ORDER BY view::text", "revenue|caught up\nrunning|paused", 'and says so');
-fails("CALL streamx.wait_for('orders', '1 s')", qr/a continuous view of stream "orders" is paused/, 'wait_for says so');
+fails("CALL streamx.wait_for('orders')", qr/a continuous view of stream "orders" is paused/, 'wait_for says so');
 verified($node, 'running');
 $node->safe_psql('postgres', "SELECT streamx.resume('running')");
 caught_up($node, 'orders');
@@ -111,19 +111,20 @@ shows($node, 'SELECT n FROM running', '23', 'a server option takes effect at onc
 
 # wait_for holds no snapshot while it waits: here for a worker that is held up
 {
-	my ($pid) = worker_pids($node);
+	my $holder = $node->background_psql('postgres');
 	my ($out, $err) = ('', '');
 	my $waits = "pg_stat_activity WHERE query LIKE 'CALL streamx.wait_for%' AND pid <> pg_backend_pid()";
 	my $call;
 
-	kill 'STOP', $pid;
+	$holder->query_safe(q{BEGIN; SELECT streamx.resume('orders')}); # it has the stream's lock now
 	$broker->produce('orders', 1, '{"item": "tea", "amount": 1}');
 	$call = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', "CALL streamx.wait_for('orders', '60 s')" ],
 		'>', \$out, '2>', \$err);
 	eventually($node, "SELECT count(*) FROM $waits AND wait_event_type IN ('IPC', 'Extension') AND backend_xmin IS NULL AND backend_xid IS NULL", '1',
 		'wait_for holds no snapshot');
 	shows($node, "SELECT count(*) FROM pg_locks WHERE locktype = 'relation' AND pid IN (SELECT pid FROM $waits)", '0', 'and no lock');
-	kill 'CONT', $pid;
+	$holder->query_safe('ROLLBACK');
+	$holder->quit;
 	$call->finish;
 	is($err, '', 'it returns when the worker has passed the end');
 	shows($node, 'SELECT n FROM running', '24', 'and the view shows it');
