@@ -23,8 +23,7 @@ caught_up($node, 'orders');
 shows($node, 'SELECT count(*) FROM streamx.stat_progress', '0', 'nobody catches up');
 
 # A hundred rows a second at most: of 20000, most are still to be read when the other view has shown something
-$node->append_conf('postgresql.conf', 'streamx.catch_up_rate = 100');
-$node->reload;
+configure($node, 'streamx.catch_up_rate = 100');
 $node->safe_psql('postgres', "SET ROLE owner; CREATE VIEW slowly WITH (streamx.continuous) AS SELECT count(*), sum(n) FROM orders");
 eventually($node, "SELECT count > 0 FROM slowly", 't', 'a new view begins');
 $broker->produce('orders', 0, '{"n": 0}');

@@ -82,8 +82,7 @@ verified($node, $_) for qw(first joined);
 
 # One that starts now does not wait for one that has much to read
 $broker->produce('long', 0, map { qq({"n": $_}) } 1 .. 300000);
-$node->append_conf('postgresql.conf', 'streamx.batch_rows = 1');
-$node->reload;
+configure($node, 'streamx.batch_rows = 1');
 $node->safe_psql('postgres', q{CREATE FOREIGN TABLE long (n int) SERVER kafka OPTIONS (topic 'long');
 	CREATE VIEW long_all WITH (streamx.continuous) AS SELECT count(*) FROM long});
 eventually($node, 'SELECT count > 0 FROM long_all', 't', 'one view reads');
@@ -91,8 +90,7 @@ $node->safe_psql('postgres', q{CREATE VIEW long_new WITH (streamx.continuous, st
 eventually($node, q{SELECT count(*) > 0 FROM streamx.progress JOIN streamx.view_streams USING (reader) WHERE view = 'long_new'::regclass}, 't', 'the other has its positions');
 $broker->produce('long', 0, '{"n": 0}');
 eventually($node, 'SELECT new.count = 1 AND whole.count < 250000 FROM long_new new, long_all whole', 't', 'the other is up to date long before');
-$node->append_conf('postgresql.conf', 'streamx.batch_rows = 1000000');
-$node->reload;
+configure($node, 'streamx.batch_rows = 1000000');
 under_load(q{SELECT count(DISTINCT reader) FROM streamx.view_streams WHERE stream = 'long'::regclass}, '1', 'they join in the end');
 verified($node, $_) for qw(long_all long_new);
 

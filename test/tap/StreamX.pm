@@ -20,7 +20,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(streamx_node caught_up eventually eventually_while shows verified ask_until worker_pids kill_workers crash);
+our @EXPORT = qw(streamx_node configure caught_up eventually eventually_while shows verified ask_until worker_pids kill_workers crash);
 
 # A started server; settings are lines of postgresql.conf.
 sub streamx_node
@@ -49,6 +49,17 @@ END
 			"CREATE SERVER kafka FOREIGN DATA WRAPPER streamx OPTIONS (bootstrap_servers '$address')");
 	}
 	return $node;
+}
+
+# Another line of postgresql.conf.  Whatever begins after this begins with it: its session is younger than the signal to the workers.
+sub configure
+{
+	my ($node, $line) = @_;
+	my $loaded = $node->safe_psql('postgres', 'SELECT pg_catalog.pg_conf_load_time()');
+
+	$node->append_conf('postgresql.conf', $line);
+	$node->reload;
+	$node->poll_query_until('postgres', "SELECT pg_catalog.pg_conf_load_time() > '$loaded'") or die "no reload: $line";
 }
 
 # Wait until every view of the stream has passed the topic's end as of now.
