@@ -4,6 +4,7 @@ package Faults;
 use strict;
 use warnings;
 
+use Skips;
 use Time::HiRes qw(usleep);
 
 # do: begins it; heal: ends it, after more was delivered; group: one of those at a time, and
@@ -36,6 +37,10 @@ my @faults = (
 	{ name => 'the topic may not be read', number => 13, group => 'broker', do => sub { $_[0]->broker->tell('error Fetch TOPIC_AUTHORIZATION_FAILED 3') }, heal => \&clear_requests },
 	{ name => 'the topic is unknown', number => 14, group => 'broker', do => sub { $_[0]->broker->tell("topic-error $_[0]{topic} UNKNOWN_TOPIC_OR_PART") }, heal => sub { $_[0]->broker->tell("topic-error $_[0]{topic} NO_ERROR") } },
 	{ name => 'nothing but bad messages', number => 22, group => 'broker', do => sub { $_[0]->deliver(50 + int(rand(200)), 'stream') } },
+	{ name => 'messages are skipped', number => 22, do => sub { skip($_[0], Skips::of_stream($_[0])) } },
+	{ name => 'messages are skipped while the stream or a view is paused', number => 22, do => \&skip_while_paused,
+		heal => sub { $_[0]->insist("SELECT streamx.resume(oid) FROM pg_catalog.pg_class WHERE oid = $_[1]{paused}") if $_[1]{paused} } },
+	{ name => 'the rebuild of a view skips messages', number => 22, do => sub { skip($_[0], Skips::of_rebuild($_[0], some_view($_[0]))) } },
 
 	# limits
 	{ name => 'a worker may not write files larger than some', number => 31, do => sub { limit($_[0], 'fsize', int(rand(200)) * 65536) }, heal => sub { limit($_[0], 'fsize', 'unlimited') } },
@@ -299,6 +304,37 @@ sub read_views
 
 		$world->spawn("SET statement_timeout = '5s'; SELECT * FROM $label; SELECT * FROM streamx.verify('$label'); SELECT streamx.watermark('$label');") if rand() < 0.4;
 	}
+}
+
+# ---- skipping ----
+
+# A session of its own; what it is told must be a refusal that is documented, or another fault's.
+sub skip
+{
+	my ($world, $sql) = @_;
+
+	$world->spawn($sql, sub { $world->differ("streamx.skip: $_") for Skips::complaints($_[0]) });
+}
+
+# Its OID, which it has wherever it is moved to.
+sub some_view
+{
+	my ($world) = @_;
+	my @views = $world->order_views;
+	my $label = $views[ rand @views ]->label;
+
+	return $world->insist("SELECT v.view::oid FROM streamx.views v JOIN pg_catalog.pg_class c ON c.oid = v.view WHERE c.relname = '$label' AND v.shadow_of IS NULL");
+}
+
+# Readers that stand still, or one of several, leave more to skip.
+sub skip_while_paused
+{
+	my ($world, $fault) = @_;
+
+	$fault->{paused} = rand() < 0.5 ? $world->{stream} : some_view($world);
+	$world->insist("SELECT streamx.pause($fault->{paused})");
+	usleep(rand(200_000));
+	skip($world, Skips::of_stream($world));
 }
 
 1;

@@ -26,7 +26,7 @@ sub new
 	my ($class, $partitions, %option) = @_;
 
 	# pace: seconds of event time that pass with each record
-	return bless { pace => 0.2, %option, partitions => $partitions, parts => [ map { [] } 1 .. $partitions ], seq => 0, clock => 3600 }, $class;
+	return bless { pace => 0.2, %option, partitions => $partitions, parts => [ map { [] } 1 .. $partitions ], seq => 0, clock => 3600, skips => [], is_rebuilt => {} }, $class;
 }
 
 # Its records have offsets, but nobody knows which one has which.
@@ -39,6 +39,60 @@ sub partitions { return $_[0]->{partitions}; }
 sub records { my ($self, $partition) = @_; return $self->{parts}[$partition]; }
 
 sub delivered { my ($self) = @_; my $sum = 0; $sum += @$_ for @{ $self->{parts} }; return $sum; }
+
+# ---- what was asked to be skipped ----
+
+# Calls of streamx.skip that were granted (Skips::granted), and the names of views that are being rebuilt now.
+sub note_skips
+{
+	my ($self, $skips, @rebuilt) = @_;
+
+	$self->{skips} = $skips;
+	$self->{is_rebuilt} = { map { $_ => 1 } @rebuilt };
+	return;
+}
+
+sub skips_of { my ($self, $partition) = @_; return grep { $_->{partition} == $partition } @{ $self->{skips} }; }
+
+# Whether a call lets a view skip an offset: none before where the view, or the shadow that the call was for, stood.  A view that
+# stands behind what was asked has read it; one that was not there was told nothing.
+sub may_skip
+{
+	my ($self, $view, $partition, $offset) = @_;
+
+	for my $skip (grep { $offset <= $_->{through} } $self->skips_of($partition))
+	{
+		my $who = $skip->{view} eq '' ? 'view' : 'shadow';
+		my $before = $skip->{"$who before"}{$view} // [0];
+		my $after = $skip->{"$who after"}{$view} // next;
+
+		return 1 if ($skip->{view} eq '' || $skip->{view} eq $view) && $before->[0] <= $offset && $after->[0] <= $skip->{through} + 1;
+	}
+	return 0;
+}
+
+# The offsets that calls named, and that a view cannot have read.
+sub must_skip
+{
+	my ($self, $view, $partition) = @_;
+
+	return map { $_->{through} } grep { $_->{view} eq $view ? !$self->{is_rebuilt}{$view} : $_->{view} eq '' && was_told($_, $view) } $self->skips_of($partition);
+}
+
+# Whether a call was for a view for certain: it stands before the offset even then, or just behind it, and nobody else does that the call
+# can have been for.  A shadow that is ahead of its view takes the place of it with what it has read itself.
+sub was_told
+{
+	my ($skip, $view) = @_;
+	my $after = $skip->{'view after'};
+	my %told = map { $_->[1] => 1 } grep { $_->[0] <= $skip->{through} + 1 } values %$after;
+	my ($offset, $reader) = @{ $after->{$view} // return 0 };
+
+	return 0 if ($skip->{'shadow after'}{$view} // [0])->[0] > $offset;
+	return $offset <= $skip->{through} || ($told{$reader} && keys %told == 1);
+}
+
+# ---- records ----
 
 # A new record, not yet of a partition.
 sub make

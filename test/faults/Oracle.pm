@@ -2,10 +2,14 @@
 #
 # O2, of each view and partition, for the records below the committed offset:
 #
-#	delivered = counted + late with "counted" false + dead + filtered + in no window
+#	delivered = counted + late with "counted" false + dead + skipped + filtered + in no window
 #
-# Which rows came too late depends on how batches were cut, so that is read from the
-# engine; that it may be so, and all else, follows from the records.
+# Which rows came too late depends on how batches were cut, and which were skipped on where
+# views stood when somebody asked, so that is read from the engine; that it may be so, and all
+# else, follows from the records and from what was asked: a view skips each offset once, none
+# that nobody let it skip, and all that it must.  Skips are a view's, dead letters of the
+# stream are its reader's; a reader that joins another has refused the same, so of what
+# a view skipped its reader has none.
 package Oracle;
 
 use strict;
@@ -49,6 +53,7 @@ sub read_engine
 			LEFT JOIN streamx_internal.view_start vs USING (view, partition) WHERE view IN ($names)",
 		"SELECT 'late', view::text, coalesce(partition, 0), row->>'seq', $refused, counted FROM streamx.late_rows WHERE view IN ($names)",
 		"SELECT 'dead', view::text, coalesce(partition, 0), row->>'seq' FROM streamx.dead_letters WHERE view IN ($names)",
+		"SELECT 'skip', view::text, partition, from_offset, to_offset, reason FROM streamx.skips WHERE view IN ($names)",
 		"SELECT 'refused', v.view::text, coalesce(d.partition, 0), d.\"offset\" FROM streamx_internal.dead_letter d JOIN streamx.view_streams v USING (reader)
 			WHERE d.view IS NULL AND v.view IN ($names)",
 		'SELECT \'removed\', view::text, ' . Ledger::seconds_of('removed_through') . " FROM streamx_internal.removal WHERE view IN ($names)",
@@ -57,7 +62,7 @@ sub read_engine
 		join(";\n", 'SET client_min_messages = error', 'BEGIN ISOLATION LEVEL REPEATABLE READ',
 			# lock first, then snapshot: a shadow that takes a view's place in between would have other late rows
 			"LOCK TABLE $labels IN ACCESS SHARE MODE", @queries, 'COMMIT'), on_error_die => 0) };
-	my %engine = map { $_ => {} } qw(progress late dead refused removed shown verify);
+	my %engine = map { $_ => {} } qw(progress late dead skip refused removed shown verify);
 
 	if (($status // 2) != 0)
 	{
@@ -71,6 +76,7 @@ sub read_engine
 		if ($what eq 'verify') { push @{ $engine{verify}{$view} }, join('|', 'verify', @columns); }
 		elsif ($what eq 'removed') { $engine{removed}{$view} = $columns[0] eq '-Infinity' ? -(ALL) : $columns[0]; }
 		elsif ($what eq 'progress' || $what eq 'shown') { $engine{$what}{$view}{ $columns[0] } = [ @columns[ 1, 2 ] ]; }
+		elsif ($what eq 'skip') { push @{ $engine{skip}{$view}{ $columns[0] } }, [ @columns[ 1 .. 3 ] ]; }
 		elsif ($what eq 'late') { $engine{late}{$view}{ $columns[1] } = [ $columns[2], $columns[3] eq 't' ]; }
 		else { $engine{$what}{$view}{ $columns[0] }{ $columns[1] }++; }
 	}
@@ -122,7 +128,7 @@ sub partition
 	my $removed = $engine->{removed}{$label} // -(ALL);
 	my ($n, $s) = (0, 0);
 	my ($nrefused, $ndead) = (0, 0);
-	my @wrong;
+	my ($is_skipped, @wrong) = skipped($ledger, $label, $partition, $first, $next, @{ $engine->{skip}{$label}{$partition} // [] });
 
 	return (0, 0, "has read to offset $next of " . @$records) if $next > @$records;
 	for my $offset ($first .. $next - 1)
@@ -131,6 +137,11 @@ sub partition
 		my $seq = $record->{seq};
 		my $times;
 
+		if ($is_skipped->{$offset})
+		{
+			push @wrong, "record $seq is skipped, but late" if $late->{$seq};
+			next;
+		}
 		if ($record->{fate} eq 'stream')
 		{
 			push @wrong, "offset $offset has " . ($refused->{$offset} // 0) . ' dead letters'
@@ -159,6 +170,28 @@ sub partition
 	push @wrong, 'other messages are dead letters of the stream' if $nrefused != grep { $_ >= $first && $_ < $next } keys %$refused;
 	push @wrong, 'other records are dead letters of the view' if $ndead != keys %$dead;
 	return ($n, $s, @wrong);
+}
+
+# Which offsets a view skipped, by ranges of first, end and reason, and what of them cannot be.  Nothing is under way.
+sub skipped
+{
+	my ($ledger, $label, $partition, $first, $next, @ranges) = @_;
+	my %is_skipped;
+	my @wrong;
+
+	for (@ranges)
+	{
+		my ($from, $to, $reason) = @$_;
+
+		push @wrong, "skips offsets $from to before $to, $reason, of $first to before $next" if $reason ne 'asked' || $from >= $to || $from < $first || $to > $next;
+		for my $offset ($from .. $to - 1)
+		{
+			push @wrong, "skips offset $offset twice" if $is_skipped{$offset}++;
+			push @wrong, "skips offset $offset, and nobody asked for that" unless $ledger->may_skip($label, $partition, $offset);
+		}
+	}
+	push @wrong, map { "does not skip offset $_" } grep { !$is_skipped{$_} } $ledger->must_skip($label, $partition);
+	return (\%is_skipped, @wrong);
 }
 
 # In how many windows, that are still there, a record counts.

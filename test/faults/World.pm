@@ -11,6 +11,7 @@ use Ledger;
 use Oracle;
 use POSIX qw(:sys_wait_h);
 use PostgreSQL::Test::Utils;
+use Skips;
 use StreamX;
 use Test::More;
 use Time::HiRes qw(time usleep);
@@ -24,7 +25,7 @@ my $columns = 'part int, seq bigint NOT NULL, item text, at timestamptz, amount 
 sub new
 {
 	my ($class, %option) = @_;
-	my $self = bless { %option, children => {}, faults => 0, checks => 0, differences => [], round => 0 }, $class;
+	my $self = bless { %option, children => {}, asks => 0, skips => 0, faults => 0, checks => 0, differences => [], round => 0 }, $class;
 
 	$self->{broker} = StreamX::Broker->new(-brokers => 3);
 	$self->find_clock;
@@ -141,32 +142,33 @@ sub insist
 	die "the server does not answer\n";
 }
 
-# Run SQL in a session of its own, and do not wait.
+# Run SQL in a session of its own, and do not wait.  judge: is given what the session says, at its end.
 sub spawn
 {
-	my ($self, $sql) = @_;
+	my ($self, $sql, $judge) = @_;
 	my $file = File::Temp->new;
 
 	print $file "SET client_min_messages = error;\n$sql\n";
 	$file->flush;
-	return $self->spawn_command($file, 'psql', '-XAtq', '-d', $self->node->connstr('postgres'), '-f', $file->filename);
+	return $self->spawn_command($file, $judge, 'psql', '-XAtq', '-d', $self->node->connstr('postgres'), '-f', $file->filename);
 }
 
-# A process whose end is waited for by reap; file: lives as long.
+# A process whose end is waited for by reap; file, its input, lives as long.
 sub spawn_command
 {
-	my ($self, $file, @command) = @_;
+	my ($self, $file, $judge, @command) = @_;
+	my $output = $judge ? File::Temp->new : "$PostgreSQL::Test::Utils::log_path/chaos_sessions.log";
 	my $pid = fork // die "fork: $!";
 
 	if ($pid == 0)
 	{
-		open(STDOUT, '>>', "$PostgreSQL::Test::Utils::log_path/chaos_sessions.log");
+		open(STDOUT, '>>', "$output");
 		open(STDERR, '>&', \*STDOUT);
 		open(STDIN, '<', $file->filename);
 		{ exec @command }
 		POSIX::_exit(127);
 	}
-	$self->{children}{$pid} = $file;
+	$self->{children}{$pid} = { input => $file, output => $output, judge => $judge };
 	return $pid;
 }
 
@@ -206,8 +208,9 @@ sub reap
 sub note_end
 {
 	my ($self, $pid, $status) = @_;
+	my $child = delete $self->{children}{$pid};
 
-	delete $self->{children}{$pid};
+	$child->{judge}->(PostgreSQL::Test::Utils::slurp_file("$child->{output}")) if $child->{judge};
 	return unless $pid == ($self->{producer} // 0);
 	delete $self->{producer};
 	$self->differ('the producer failed') if $status != 0;
@@ -246,10 +249,12 @@ sub begin_round
 	$self->insist(<<"END");
 DROP TABLE IF EXISTS committed;
 CREATE TABLE committed (seq bigint PRIMARY KEY);
+@{[ Skips::tables() ]}
 CREATE FOREIGN TABLE orders ($columns) SERVER kafka OPTIONS (topic 'orders_$round', event_time 'at', watermark_delay '$delay s', workers '$workers');
 CREATE FOREIGN TABLE rows ($columns) SERVER streamx OPTIONS (event_time 'at', watermark_delay '$delay s', retain 'on', on_error 'dead_letter');
 GRANT SELECT ON orders, rows TO keeper;
 END
+	$self->{stream} = $self->insist(q{SELECT 'orders'::regclass::oid});
 	$self->{spare} = [ @names[ 8 .. $#names ] ];
 	$self->{order_views} = [ map { Views->new($_, "o_$_", 'orders') } @names[ 0 .. 7 ] ];
 	$self->{row_views} = [ map { Views->new($_, "r_$_", 'rows') } grep { $_ ne 'notes' } (shuffle(Views->names))[ 0 .. 5 ] ];
@@ -264,7 +269,7 @@ sub end_round
 
 	$self->insist('DROP FOREIGN TABLE orders, rows CASCADE');
 	my $left = $self->insist(q{SELECT (SELECT count(*) FROM streamx.views) + (SELECT count(*) FROM streamx.readers) + (SELECT count(*) FROM pg_catalog.pg_class WHERE relname ~ '^v\d+_')
-		+ (SELECT count(*) FROM streamx_internal.late_row) + (SELECT count(*) FROM streamx_internal.dead_letter)});
+		+ (SELECT count(*) FROM streamx_internal.late_row) + (SELECT count(*) FROM streamx_internal.dead_letter) + (SELECT count(*) FROM streamx_internal.skip)});
 	$self->differ("$left things are left after DROP") if $left != 0;
 	$self->{checks}++;
 }
@@ -300,7 +305,7 @@ sub deliver_slowly
 
 	print $file map { "$_\n" } $self->orders->lines($n);
 	$file->flush;
-	$self->{producer} = $self->spawn_command($file, $self->broker->producer_command($self->{topic}, '--rate', $rate));
+	$self->{producer} = $self->spawn_command($file, undef, $self->broker->producer_command($self->{topic}, '--rate', $rate));
 }
 
 # What is under way arrives before the broker is made to misbehave: a producer that has to send
@@ -375,6 +380,16 @@ sub settle_rows
 	$self->{pending} = {};
 }
 
+# What was granted to be skipped, and what became of it.
+sub settle_skips
+{
+	my ($self) = @_;
+	my @rebuilt = split /\n/, $self->insist('SELECT shadow_of FROM streamx.views WHERE shadow_of IS NOT NULL');
+
+	$self->{orders}->note_skips([ Skips::granted($self) ], @rebuilt);
+	$self->{skips} = $self->insist('SELECT coalesce(sum(to_offset - from_offset), 0) FROM streamx.skips');
+}
+
 # ---- checking ----
 
 sub differ
@@ -414,6 +429,7 @@ sub check
 	my ($self) = @_;
 
 	$self->settle_rows;
+	$self->settle_skips;
 	for my $pair ([ $self->{orders}, $self->order_views ], [ $self->{rows}, $self->row_views ])
 	{
 		my ($checks, @differences) = $self->compare(@$pair);

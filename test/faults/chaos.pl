@@ -64,7 +64,7 @@ sub play
 	}
 	# what is different stays, to be looked at
 	$world->end_round if @{ $world->{differences} } == $before;
-	is(@{ $world->{differences} } - $before, 0, "round $round: $done faults, $world->{checks} checks so far");
+	is(@{ $world->{differences} } - $before, 0, "round $round: $done faults, $world->{checks} checks so far; in the end views had skipped $world->{skips} offsets");
 }
 
 # A last round, without other faults, by the clock.
