@@ -58,12 +58,12 @@ my @faults = (
 	{ name => 'the number of workers changes', group => 'names', number => 6, do => sub { $_[0]->insist("ALTER FOREIGN TABLE orders OPTIONS (SET workers '" . (1 + int(rand(4))) . "')") } },
 	{ name => 'the options of a server change', group => 'names', number => 35, do => sub { $_[0]->ask("ALTER SERVER kafka OPTIONS (ADD client_rack 'r" . int(rand(100)) . "')") },
 		heal => sub { $_[0]->ask('ALTER SERVER kafka OPTIONS (DROP client_rack)') } },
-	{ name => 'a joined table is locked and altered', number => 35, do => sub { $_[0]->spawn('BEGIN; ALTER TABLE items ADD COLUMN c' . int(rand(1e6)) . ' int; SELECT pg_sleep(0.3); COMMIT;') } },
-	{ name => 'state tables are locked', number => 36, do => sub { on_states($_[0], 'BEGIN; LOCK TABLE %s IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(0.4); COMMIT;') } },
+	{ name => 'a joined table is locked and altered', number => 35, do => sub { $_[0]->spawn('BEGIN; ALTER TABLE items ADD COLUMN c' . int(rand(1e6)) . ' int;' . asleep(0.3) . 'COMMIT;') } },
+	{ name => 'state tables are locked', number => 36, do => sub { on_states($_[0], 'BEGIN; LOCK TABLE %s IN ACCESS EXCLUSIVE MODE;' . asleep(0.4) . 'COMMIT;') } },
 	{ name => 'state tables are rewritten', number => 36, do => sub { on_states($_[0], 'VACUUM FULL %s;') } },
 	{ name => 'state tables are reindexed', number => 36, do => sub { on_states($_[0], 'REINDEX TABLE CONCURRENTLY %s;') } },
-	{ name => 'the catalog is locked', number => 36, do => sub { $_[0]->spawn('BEGIN; LOCK TABLE streamx.progress IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(0.4); COMMIT;') } },
-	{ name => 'a snapshot is held', number => 38, do => sub { $_[0]->spawn('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM streamx.views; SELECT pg_sleep(1.5); COMMIT;') } },
+	{ name => 'the catalog is locked', number => 36, do => sub { $_[0]->spawn('BEGIN; LOCK TABLE streamx.progress IN ACCESS EXCLUSIVE MODE;' . asleep(0.4) . 'COMMIT;') } },
+	{ name => 'a snapshot is held', number => 38, do => sub { $_[0]->spawn('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM streamx.views;' . asleep(1.5) . 'COMMIT;') } },
 	{ name => 'an owner loses a privilege', number => 39, do => sub { $_[0]->insist('REVOKE SELECT ON items FROM keeper') }, heal => sub { $_[0]->insist('GRANT SELECT ON items TO keeper') } },
 	{ name => 'the stream is paused', group => 'names', number => 34, do => sub { $_[0]->insist(q{SELECT streamx.pause('orders')}) }, heal => sub { $_[0]->insist(q{SELECT streamx.resume('orders')}) } },
 	{ name => 'a view is paused', group => 'names', number => 34, do => \&pause_view, heal => sub { $_[0]->insist("SELECT streamx.resume('$_[1]{paused}')") if $_[1]{paused} } },
@@ -209,6 +209,9 @@ sub address_space
 
 # ---- DDL ----
 
+# Between two statements: psql sleeps.  pg_sleep waits for a time of day, of a clock that may jump back by hours.
+sub asleep { return "\n\\! sleep $_[0]\n"; }
+
 # A view more, of those that there are not yet.
 sub make_views
 {
@@ -240,7 +243,7 @@ sub make_views_in_vain
 	my @names = Views->names;
 	my @views = map { Views->new($names[ rand @names ], "vain_$_", ('orders', 'rows')[ $_ % 2 ]) } 1 .. 2;
 
-	$world->spawn(join("\n", 'BEGIN;', (map { $_->sql . ';' } @views), 'SELECT pg_sleep(0.2);', 'ROLLBACK;'));
+	$world->spawn(join("\n", 'BEGIN;', (map { $_->sql . ';' } @views), asleep(0.2), 'ROLLBACK;'));
 }
 
 sub rebuild_views
