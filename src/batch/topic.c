@@ -14,10 +14,10 @@
 
 #include "batch/connect.h"
 #include "batch/topic.h"
+#include "catalog/monotonic.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
-#include "utils/timestamp.h"
 
 #define CLIENT_ID "streamx SELECT"
 #define QUEUE_BYTES (64 * 1024 * 1024)
@@ -52,8 +52,8 @@ struct SxTopic
 	int ntaken;
 	SxMessage *taken; /* as the source gave them */
 	SxMessage *chosen;
-	TimestampTz heard;	  /* when the source last gave something or was connected */
-	TimestampTz deadline; /* for the questions of a start */
+	int64 heard_us;	   /* when the source last gave something or was connected (sx_now_us) */
+	int64 deadline_us; /* for the questions of a start */
 };
 
 static void begin_start(SxTopic *topic);
@@ -156,8 +156,8 @@ begin_start(SxTopic *topic)
 		topic->partitions[i].is_wanted = false;
 		topic->partitions[i].start = topic->partitions[i].end = 0;
 	}
-	topic->heard = GetCurrentTimestamp();
-	topic->deadline = TimestampTzPlusMilliseconds(topic->heard, CONNECT_TIMEOUT_MS);
+	topic->heard_us = sx_now_us();
+	topic->deadline_us = topic->heard_us + CONNECT_TIMEOUT_MS * INT64CONST(1000);
 }
 
 static void
@@ -416,15 +416,15 @@ check_readable(SxTopic *topic)
 static void
 check_connection(SxTopic *topic)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	int64 now = sx_now_us();
 	bool is_fatal = false;
 	char *error = sx_source_error(topic->source, &is_fatal);
 
 	if (error && is_fatal)
 		fail_unreachable(topic, error);
 	if (topic->ntaken > 0 || sx_source_is_connected(topic->source))
-		topic->heard = now;
-	else if (TimestampDifferenceExceeds(topic->heard, now, SILENCE_TIMEOUT_MS))
+		topic->heard_us = now;
+	else if (now - topic->heard_us >= SILENCE_TIMEOUT_MS * INT64CONST(1000))
 		fail_unreachable(topic, error ? error : "no broker answers");
 }
 
@@ -442,7 +442,7 @@ fail_unreachable(SxTopic *topic, const char *reason)
 static int
 time_left(const SxTopic *topic)
 {
-	return (int) Max(TimestampDifferenceMilliseconds(GetCurrentTimestamp(), topic->deadline), 1);
+	return (int) Max(sx_ms_until(topic->deadline_us), 1);
 }
 
 char *

@@ -18,7 +18,6 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
-#include "portability/instr_time.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -38,15 +37,6 @@
 
 /* What a message taken from librdkafka costs beside its bytes, and a row's own arrays. */
 #define MESSAGE_OVERHEAD 512
-
-int64
-sx_now_us(void)
-{
-	instr_time now;
-
-	INSTR_TIME_SET_CURRENT(now);
-	return (int64) INSTR_TIME_GET_MICROSEC(now);
-}
 
 /* ---- opening ---- */
 

@@ -13,6 +13,7 @@
 #include "compat.h"
 
 #include "batch/batch.h"
+#include "catalog/monotonic.h"
 #include "catalog/reader.h"
 #include "catalog/stream.h"
 #include "query/prepare.h"
@@ -96,9 +97,6 @@ typedef struct SxConsumer
 
 /* The role a stream is read as. */
 extern Oid sx_stream_owner(Oid relid);
-
-/* Monotonic microseconds. */
-extern int64 sx_now_us(void);
 
 /*
  * Start reading for a reader, a part of its partitions, at its stored positions; NULL when it is gone.

@@ -40,23 +40,23 @@
 #include "worker/shared.h"
 #include "worker/utility.h"
 
-#define RESTART_MS 1000		 /* before a worker that ended is started again */
-#define WARNING_MS 60 * 1000 /* between two warnings about missing places */
-#define CHECK_MS 1000		 /* while something is under way */
+#define RESTART_US USECS_PER_SEC		/* before a worker that ended is started again */
+#define WARNING_US (60 * USECS_PER_SEC) /* between two warnings about missing places */
+#define CHECK_US USECS_PER_SEC			/* while something is under way */
 
 static BackgroundWorkerHandle *handles[SX_MAX_SLOTS]; /* of slots' workers */
 static BackgroundWorkerHandle *probe_handle = NULL;
-static List *to_probe = NIL; /* OIDs of databases, in TopMemoryContext */
-static TimestampTz probe_after = 0;
-static TimestampTz warned_at = 0;
-static TimestampTz wake_at = 0; /* the loop's next appointment; 0: none */
+static List *to_probe = NIL;	 /* OIDs of databases, in TopMemoryContext */
+static int64 probe_after_us = 0; /* all times: as sx_now_us */
+static int64 warned_us = 0;
+static int64 wake_us = 0; /* the loop's next appointment; 0: none */
 
 /* Come back at the given time, or earlier. */
 static void
-appoint(TimestampTz at)
+appoint(int64 at_us)
 {
-	if (wake_at == 0 || at < wake_at)
-		wake_at = at;
+	if (wake_us == 0 || at_us < wake_us)
+		wake_us = at_us;
 }
 
 /* OIDs of the databases a worker may connect to, in context. */
@@ -169,11 +169,11 @@ start_process(BackgroundWorker *worker, BackgroundWorkerHandle **handle)
 
 /* Say, not too often, that a process cannot be started for want of a place. */
 static void
-warn_no_place(TimestampTz now, bool is_own_limit)
+warn_no_place(int64 now, bool is_own_limit)
 {
-	if (warned_at != 0 && !TimestampDifferenceExceeds(warned_at, now, WARNING_MS))
+	if (warned_us != 0 && now - warned_us < WARNING_US)
 		return;
-	warned_at = now;
+	warned_us = now;
 	ereport(WARNING, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 					  errmsg("streamx is waiting for a worker slot"),
 					  is_own_limit ? errhint("You might need to increase streamx.max_workers.")
@@ -185,7 +185,7 @@ warn_no_place(TimestampTz now, bool is_own_limit)
  * anybody who holds it: DROP DATABASE ... (FORCE) would end the probe by an error.
  */
 static void
-finish_probe(TimestampTz now)
+finish_probe(int64 now)
 {
 	pid_t pid;
 	Oid failed;
@@ -204,13 +204,13 @@ finish_probe(TimestampTz now)
 
 		to_probe = list_append_unique_oid(to_probe, failed);
 		MemoryContextSwitchTo(old);
-		probe_after = TimestampTzPlusMilliseconds(now, RESTART_MS);
+		probe_after_us = now + RESTART_US;
 	}
 }
 
 /* Start a probe of the next database that asks for it; one at a time. */
 static void
-probe_next(TimestampTz now)
+probe_next(int64 now)
 {
 	List *databases;
 	Oid database = InvalidOid;
@@ -218,9 +218,9 @@ probe_next(TimestampTz now)
 
 	if (probe_handle != NULL || to_probe == NIL)
 		return;
-	if (now < probe_after)
+	if (now < probe_after_us)
 	{
-		appoint(probe_after);
+		appoint(probe_after_us);
 		return;
 	}
 	databases = list_databases(TopMemoryContext);
@@ -260,8 +260,8 @@ probe_next(TimestampTz now)
 			sx_shared->probing = InvalidOid;
 			LWLockRelease(sx_shared->lock);
 			to_probe = list_concat_unique_oid(list_make1_oid(database), to_probe);
-			probe_after = TimestampTzPlusMilliseconds(now, RESTART_MS);
-			appoint(probe_after);
+			probe_after_us = now + RESTART_US;
+			appoint(probe_after_us);
 			warn_no_place(now, false);
 		}
 	}
@@ -277,7 +277,7 @@ has_process(int i)
 
 /* Whether the slot's process has ended. */
 static bool
-has_ended(int i, TimestampTz now)
+has_ended(int i, int64 now)
 {
 	SxWorkerSlot *slot = &sx_shared->slots[i];
 	pid_t pid;
@@ -287,15 +287,15 @@ has_ended(int i, TimestampTz now)
 	/* started by a launcher before this one */
 	if (slot->pid != 0)
 		return BackendPidGetProc(slot->pid) == NULL;
-	return TimestampDifferenceExceeds(slot->started_at, now, 10 * CHECK_MS);
+	return now - slot->started_us >= 10 * CHECK_US;
 }
 
 /* A slot's worker is gone: free the slot, or set the time of the next try. */
 static void
-note_end(int i, TimestampTz now)
+note_end(int i, int64 now)
 {
 	SxWorkerSlot *slot = &sx_shared->slots[i];
-	int64 pause_ms = RESTART_MS;
+	int64 pause_us = RESTART_US;
 
 	if (handles[i] != NULL)
 		pfree(handles[i]);
@@ -304,10 +304,10 @@ note_end(int i, TimestampTz now)
 	slot->latch = NULL;
 	slot->must_yield = false;
 	if (slot->failures > 1)
-		pause_ms = Min((int64) RESTART_MS << Min(slot->failures - 1, 20),
-					   (int64) sx_max_restart_backoff_ms);
+		pause_us = Min(RESTART_US << Min(slot->failures - 1, 20),
+					   sx_max_restart_backoff_ms * INT64CONST(1000));
 	slot->state = slot->failures > 0 ? SX_WORKER_BACKING_OFF : SX_WORKER_WAITING;
-	slot->start_after = TimestampTzPlusMilliseconds(now, slot->is_renewed ? 0 : pause_ms);
+	slot->start_after_us = now + (slot->is_renewed ? 0 : pause_us);
 	slot->is_renewed = false;
 	slot->restarts++;
 }
@@ -317,7 +317,7 @@ note_end(int i, TimestampTz now)
  * that only helps another stream's goes.
  */
 static void
-end_further_worker(TimestampTz now)
+end_further_worker(int64 now)
 {
 	int last = -1;
 
@@ -333,19 +333,19 @@ end_further_worker(TimestampTz now)
 		return;
 	sx_shared->slots[last].must_yield = true;
 	sx_shared_end_worker(&sx_shared->slots[last]);
-	appoint(TimestampTzPlusMilliseconds(now, CHECK_MS));
+	appoint(now + CHECK_US);
 }
 
 /* Start the slot's worker if it wants one and may; count it if it runs. */
 static void
-start_worker(int i, TimestampTz now, int *running)
+start_worker(int i, int64 now, int *running)
 {
 	SxWorkerSlot *slot = &sx_shared->slots[i];
 	BackgroundWorker worker;
 
-	if (slot->start_after > now)
+	if (slot->start_after_us > now)
 	{
-		appoint(slot->start_after);
+		appoint(slot->start_after_us);
 		return;
 	}
 	if (*running >= sx_max_workers)
@@ -361,7 +361,7 @@ start_worker(int i, TimestampTz now, int *running)
 			 slot->name);
 	strlcpy(worker.bgw_type, "streamx worker", BGW_MAXLEN);
 	slot->state = SX_WORKER_STARTING;
-	slot->started_at = now;
+	slot->started_us = now;
 	if (start_process(&worker, &handles[i]))
 	{
 		(*running)++;
@@ -369,14 +369,14 @@ start_worker(int i, TimestampTz now, int *running)
 	}
 	handles[i] = NULL;
 	slot->state = SX_WORKER_WAITING;
-	slot->start_after = TimestampTzPlusMilliseconds(now, RESTART_MS);
-	appoint(slot->start_after);
+	slot->start_after_us = now + RESTART_US;
+	appoint(slot->start_after_us);
 	warn_no_place(now, false);
 }
 
 /* Bring processes in line with the slots. */
 static void
-tend_workers(TimestampTz now)
+tend_workers(int64 now)
 {
 	int running = 0;
 
@@ -399,10 +399,10 @@ tend_workers(TimestampTz now)
 		{
 			/* one that only starts sees by itself that it is not wanted */
 			sx_shared_end_worker(slot);
-			appoint(TimestampTzPlusMilliseconds(now, CHECK_MS));
+			appoint(now + CHECK_US);
 		}
 		else
-			slot->asked_at = 0;
+			slot->asked_us = 0;
 		running++;
 	}
 	/* the streams' first workers, then the second ones, ... */
@@ -422,7 +422,7 @@ tend_workers(TimestampTz now)
 
 /* A session that ended without releasing its database does so here. */
 static void
-drop_dead_holds(TimestampTz now)
+drop_dead_holds(int64 now)
 {
 	LWLockAcquire(sx_shared->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < SX_MAX_HOLDS; i++)
@@ -434,7 +434,7 @@ drop_dead_holds(TimestampTz now)
 		if (BackendPidGetProc(hold->holder) == NULL)
 			hold->holder = 0;
 		else
-			appoint(TimestampTzPlusMilliseconds(now, CHECK_MS));
+			appoint(now + CHECK_US);
 	}
 	LWLockRelease(sx_shared->lock);
 }
@@ -466,9 +466,9 @@ wait_for_news(void)
 	long timeout_ms = -1;
 	int events = WL_LATCH_SET | WL_EXIT_ON_PM_DEATH;
 
-	if (wake_at != 0)
+	if (wake_us != 0)
 	{
-		timeout_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), wake_at);
+		timeout_ms = (long) sx_ms_until(wake_us);
 		events |= WL_TIMEOUT;
 	}
 	(void) WaitLatch(MyLatch, events, timeout_ms, PG_WAIT_EXTENSION);
@@ -494,9 +494,9 @@ sx_launcher_main(Datum arg)
 	enter_shared();
 	for (;;)
 	{
-		TimestampTz now = GetCurrentTimestamp();
+		int64 now = sx_now_us();
 
-		wake_at = 0;
+		wake_us = 0;
 		drop_dead_holds(now);
 		forget_databases();
 		collect_requests();

@@ -11,7 +11,6 @@
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/shmem.h"
-#include "utils/timestamp.h"
 
 #include "catalog/setting.h"
 
@@ -179,13 +178,13 @@ sx_shared_may_run(const SxWorkerSlot *slot)
 void
 sx_shared_end_worker(SxWorkerSlot *slot)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	int64 now = sx_now_us();
 
 	if (slot->pid == 0)
 		return;
-	if (slot->asked_at == 0)
-		slot->asked_at = now;
-	if (TimestampDifferenceExceeds(slot->asked_at, now, SX_END_TIMEOUT_MS))
+	if (slot->asked_us == 0)
+		slot->asked_us = now;
+	if (now - slot->asked_us >= SX_END_TIMEOUT_MS * INT64CONST(1000))
 		kill(slot->pid, SIGTERM);
 	else if (slot->latch != NULL)
 		SetLatch(slot->latch);

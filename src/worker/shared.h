@@ -18,6 +18,7 @@
 
 #include "access/xlogdefs.h"
 #include "catalog/activity.h"
+#include "catalog/monotonic.h"
 #include "catalog/option.h"
 #include "storage/condition_variable.h"
 #include "storage/latch.h"
@@ -51,11 +52,12 @@ typedef struct SxWorkerSlot
 	int number;				/* of the stream's workers, from 0 */
 	char name[NAMEDATALEN]; /* of the stream, for people */
 	SxWorkerState state;
-	pid_t pid;				 /* 0: no process */
-	Latch *latch;			 /* of the process */
-	TimestampTz started_at;	 /* last start asked for */
-	TimestampTz start_after; /* back-off: not before */
-	TimestampTz asked_at;	 /* when its process was asked to end; 0: it was not */
+	pid_t pid;	  /* 0: no process */
+	Latch *latch; /* of the process */
+	/* as sx_now_us */
+	int64 started_us;	  /* last start asked for */
+	int64 start_after_us; /* back-off: not before */
+	int64 asked_us;		  /* when its process was asked to end; 0: it was not */
 	int64 restarts;
 	int failures; /* ends with an error in a row */
 	int64 rows;

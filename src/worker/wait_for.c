@@ -42,7 +42,7 @@ typedef struct PartitionEnd
 typedef struct Wait
 {
 	SxTarget target;
-	TimestampTz until;
+	int64 until_us; /* as sx_now_us */
 	Interval *timeout;
 	SxSource *source;
 	int nends;
@@ -74,8 +74,7 @@ begin_wait(Wait *wait)
 static int
 milliseconds_left(const Wait *wait)
 {
-	return (int) Min(TimestampDifferenceMilliseconds(GetCurrentTimestamp(), wait->until),
-					 PG_INT32_MAX);
+	return (int) Min(sx_ms_until(wait->until_us), PG_INT32_MAX);
 }
 
 /* The topic's ends now.  Without a snapshot: the broker may be slow. */
@@ -231,7 +230,7 @@ wait_for_ends(Wait *wait)
 		SPI_commit(); /* no snapshot, no lock while waiting */
 		if (is_done)
 			break;
-		if (GetCurrentTimestamp() >= wait->until)
+		if (sx_now_us() >= wait->until_us)
 			ereport(ERROR, (errcode(ERRCODE_QUERY_CANCELED),
 							errmsg("stream \"%s\" did not reach the end of its topic in time",
 								   wait->target.name),
@@ -262,8 +261,8 @@ streamx_wait_for(PG_FUNCTION_ARGS)
 						errmsg("streamx.wait_for cannot run inside a transaction block"),
 						errdetail("It would hold back the clean-up of the views' tables.")));
 	timeout = PG_GETARG_INTERVAL_P(1);
-	wait.until = GetCurrentTimestamp() + timeout->time + timeout->day * USECS_PER_DAY +
-				 timeout->month * (DAYS_PER_MONTH * USECS_PER_DAY);
+	wait.until_us = sx_now_us() + timeout->time + timeout->day * USECS_PER_DAY +
+					timeout->month * (DAYS_PER_MONTH * USECS_PER_DAY);
 
 	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to SPI");

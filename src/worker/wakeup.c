@@ -18,7 +18,6 @@
 #include "pgstat.h"
 #include "storage/procarray.h"
 #include "utils/resowner.h"
-#include "utils/timestamp.h"
 
 #include "worker/shared.h"
 
@@ -187,7 +186,7 @@ end_processes(Oid database)
 void
 sx_launcher_hold_database(Oid database)
 {
-	TimestampTz start = GetCurrentTimestamp();
+	int64 until = sx_now_us() + HOLD_TIMEOUT_MS * INT64CONST(1000);
 	bool any;
 
 	if (sx_shared == NULL)
@@ -198,7 +197,7 @@ sx_launcher_hold_database(Oid database)
 	add_hold(database);
 	any = end_processes(database);
 	LWLockRelease(sx_shared->lock);
-	while (any && !TimestampDifferenceExceeds(start, GetCurrentTimestamp(), HOLD_TIMEOUT_MS))
+	while (any && sx_now_us() < until)
 	{
 		sx_shared_wake_launcher();
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, HOLD_CHECK_MS,

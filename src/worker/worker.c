@@ -609,7 +609,7 @@ enter_slot(int index)
 	may_run = sx_worker_slot->in_use && sx_shared_may_run(sx_worker_slot);
 	sx_worker_slot->pid = MyProcPid;
 	sx_worker_slot->latch = MyLatch;
-	sx_worker_slot->asked_at = 0;
+	sx_worker_slot->asked_us = 0;
 	sx_worker_slot->still_until_us = 0;
 	LWLockRelease(sx_shared->lock);
 	before_shmem_exit(leave_slot, (Datum) 0);

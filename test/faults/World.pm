@@ -5,6 +5,7 @@ package World;
 use strict;
 use warnings;
 
+use Clock;
 use File::Temp;
 use Hang;
 use Ledger;
@@ -28,7 +29,7 @@ sub new
 	my $self = bless { %option, children => {}, asks => 0, skips => 0, faults => 0, checks => 0, differences => [], round => 0 }, $class;
 
 	$self->{broker} = StreamX::Broker->new(-brokers => 3);
-	$self->find_clock;
+	$self->{clock} = Clock->new;
 	$self->{node} = $self->with_clock(sub { streamx_node('chaos', broker => $self->{broker}, settings => [
 		'streamx.max_restart_backoff = 200ms', 'streamx.discovery_interval = 300ms', 'max_connections = 60', "backtrace_functions = 'AllocSetFree,AllocSetRealloc'" ]) });
 	$self->{node}->safe_psql('postgres', <<'END');
@@ -79,36 +80,11 @@ sub stop
 	kill 'KILL', @processes;
 }
 
-# A clock that can be set, of the server alone, where libfaketime is there.
-sub find_clock
-{
-	my ($self) = @_;
-	my ($library) = glob('/usr/lib/*/faketime/libfaketimeMT.so.1') or return;
-
-	$self->{clock_library} = $library;
-	$self->{clock_file} = PostgreSQL::Test::Utils::tempdir() . '/clock';
-	$self->set_clock('+0');
-}
-
-# Seconds ahead of the true time.  A process that reads the file must find it whole: of an
-# empty one libfaketime 0.9.12 makes exit(), and that hangs, with all locks that it holds.
-sub set_clock
-{
-	my ($self, $ahead) = @_;
-	my $new = "$self->{clock_file}.new";
-
-	open(my $file, '>', $new) or die "$new: $!";
-	print $file "$ahead\n";
-	close($file) && rename($new, $self->{clock_file}) or die "$self->{clock_file}: $!";
-}
-
 sub with_clock
 {
 	my ($self, $do) = @_;
 
-	local %ENV = %ENV;
-	@ENV{qw(LD_PRELOAD FAKETIME_TIMESTAMP_FILE FAKETIME_DONT_FAKE_MONOTONIC FAKETIME_NO_CACHE)} = ($self->{clock_library}, $self->{clock_file}, 1, 1) if $self->{clock_file};
-	return $do->();
+	return $self->{clock} ? $self->{clock}->with($do) : $do->();
 }
 
 # ---- talking to the server ----

@@ -1,0 +1,46 @@
+# A clock of the server's that can be set, where libfaketime is there.
+#
+#	my $clock = Clock->new or plan skip_all => 'libfaketime is not here';
+#	my $node = $clock->with(sub { streamx_node('clock') });
+#	$clock->set('+7200');
+package Clock;
+
+use strict;
+use warnings;
+
+use PostgreSQL::Test::Utils;
+
+# undef without the library.
+sub new
+{
+	my ($class) = @_;
+	my ($library) = glob('/usr/lib/*/faketime/libfaketimeMT.so.1') or return undef;
+	my $self = bless { library => $library, file => PostgreSQL::Test::Utils::tempdir() . '/clock' }, $class;
+
+	$self->set('+0');
+	return $self;
+}
+
+# Seconds ahead of the true time.  A process that reads the file must find it whole: of an
+# empty one libfaketime 0.9.12 makes exit(), and that hangs, with all locks that it holds.
+sub set
+{
+	my ($self, $ahead) = @_;
+	my $new = "$self->{file}.new";
+
+	open(my $file, '>', $new) or die "$new: $!";
+	print $file "$ahead\n";
+	close($file) && rename($new, $self->{file}) or die "$self->{file}: $!";
+}
+
+# Do what starts a server, which has this clock for as long as it runs.
+sub with
+{
+	my ($self, $do) = @_;
+
+	local %ENV = %ENV;
+	@ENV{qw(LD_PRELOAD FAKETIME_TIMESTAMP_FILE FAKETIME_DONT_FAKE_MONOTONIC FAKETIME_NO_CACHE)} = (join(' ', $self->{library}, $ENV{LD_PRELOAD} // ()), $self->{file}, 1, 1);
+	return $do->();
+}
+
+1;
