@@ -89,13 +89,14 @@ sub with_clock
 
 # ---- talking to the server ----
 
-# What a query returns; undef if the server was not there, or did not like it.
+# What a query returns; undef if the server was not there, or did not like it.  It waits for no
+# lock for long: whoever holds that may be a prepared transaction whose session is gone.
 sub ask
 {
 	my ($self, $sql) = @_;
 	# a psql that cannot connect does not read what it is sent, which is an error of ours
 	my $timed_out;
-	my ($status, $output) = eval { $self->node->psql('postgres', "SET client_min_messages = error; $sql", on_error_die => 0, timeout => PATIENCE, timed_out => \$timed_out) };
+	my ($status, $output) = eval { $self->node->psql('postgres', "SET client_min_messages = error; SET lock_timeout = '5s'; $sql", on_error_die => 0, timeout => PATIENCE, timed_out => \$timed_out) };
 
 	$self->differ("no answer to: $sql\n" . Hang::describe($self->node)) if $timed_out;
 	return defined $status && $status == 0 ? $output : undef;
@@ -112,6 +113,7 @@ sub insist
 		my $answer = $self->ask($sql);
 
 		return $answer if defined $answer;
+		$self->end_prepared(0.5);
 		usleep(50_000);
 	}
 	$self->differ("no answer but errors to: $sql\n" . Hang::describe($self->node));
