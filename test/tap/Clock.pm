@@ -33,13 +33,14 @@ sub set
 	close($file) && rename($new, $self->{file}) or die "$self->{file}: $!";
 }
 
-# Do what starts a server, which has this clock for as long as it runs.
+# Do what starts a server, which has this clock for as long as it runs.  The times of files are true: to fake them
+# libfaketime takes a semaphore that all processes share, and whoever is killed then has it for ever.
 sub with
 {
 	my ($self, $do) = @_;
 
 	local %ENV = %ENV;
-	@ENV{qw(LD_PRELOAD FAKETIME_TIMESTAMP_FILE FAKETIME_DONT_FAKE_MONOTONIC FAKETIME_NO_CACHE)} = (join(' ', $self->{library}, $ENV{LD_PRELOAD} // ()), $self->{file}, 1, 1);
+	@ENV{qw(LD_PRELOAD FAKETIME_TIMESTAMP_FILE FAKETIME_DONT_FAKE_MONOTONIC FAKETIME_NO_CACHE NO_FAKE_STAT)} = (join(' ', $self->{library}, $ENV{LD_PRELOAD} // ()), $self->{file}, 1, 1, 1);
 	return $do->();
 }
 
