@@ -8,6 +8,10 @@ use StreamX;
 use Test::More;
 
 my $clock = Clock->new or plan skip_all => 'libfaketime is not here';
+
+# whose waits libfaketime does not know: they end when the kernel's clock, which is right, shows what the false one does
+plan skip_all => 'librdkafka waits for the time of day' unless StreamX::Broker::library() =~ /^2\.0\./;
+
 my $broker = StreamX::Broker->new(orders => 1);
 
 $clock->set('+7200');
@@ -28,19 +32,21 @@ my $first = $node->safe_psql('postgres', "SELECT pid, pg_terminate_backend(pid) 
 eventually($node, "SELECT count(*) $launcher AND pid <> $first", '1', 'there is another launcher');
 
 # A worker ends, and is to be started a second later; that it has ended is seen before, at one of these tries
-my $state = '';
+my $has_ended = '';
 
 for (1 .. 20)
 {
+	my $restarts = $node->safe_psql('postgres', 'SELECT restarts FROM streamx.stat_workers');
+
 	$node->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'streamx worker'});
 	for (1 .. 20)
 	{
-		$state = $node->safe_psql('postgres', 'SELECT state FROM streamx.stat_workers');
-		last if $state eq 'waiting for a worker slot';
+		$has_ended = $node->safe_psql('postgres', "SELECT pid IS NULL AND restarts > $restarts FROM streamx.stat_workers");
+		last if $has_ended eq 't';
 	}
-	last if $state eq 'waiting for a worker slot';
+	last if $has_ended eq 't';
 }
-is($state, 'waiting for a worker slot', 'a worker has ended');
+is($has_ended, 't', 'a worker has ended');
 $clock->set('+0');
 $broker->produce('orders', 0, '{"n": 2}');
 eventually($node, 'SELECT sum FROM total', '3', 'another one is started');
