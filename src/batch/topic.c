@@ -22,8 +22,8 @@
 #define CLIENT_ID "streamx SELECT"
 #define QUEUE_BYTES (64 * 1024 * 1024)
 #define CHUNK_BYTES (4 * 1024 * 1024)
-#define CONNECT_TIMEOUT_MS 8000	 /* for all questions together */
-#define SILENCE_TIMEOUT_MS 10000 /* without connection, while messages are due */
+#define CONNECT_TIMEOUT_US (8 * USECS_PER_SEC)	/* for all questions together */
+#define SILENCE_TIMEOUT_US (10 * USECS_PER_SEC) /* without connection, while messages are due */
 #define POLL_TIMEOUT_MS 250
 
 typedef struct Partition
@@ -44,8 +44,7 @@ struct SxTopic
 	MemoryContext context;
 	SxSource *source;
 	bool is_listed;
-	const SxScanInput
-		*input; /* exact ranges, where a gap is an error whatever on_gap says; or NULL */
+	const SxScanInput *input; /* NULL, or exact ranges: a gap is an error whatever on_gap says */
 	int npartitions;
 	Partition *partitions; /* ascending */
 	int nwanted;
@@ -157,7 +156,7 @@ begin_start(SxTopic *topic)
 		topic->partitions[i].start = topic->partitions[i].end = 0;
 	}
 	topic->heard_us = sx_now_us();
-	topic->deadline_us = topic->heard_us + CONNECT_TIMEOUT_MS * INT64CONST(1000);
+	topic->deadline_us = topic->heard_us + CONNECT_TIMEOUT_US;
 }
 
 static void
@@ -424,7 +423,7 @@ check_connection(SxTopic *topic)
 		fail_unreachable(topic, error);
 	if (topic->ntaken > 0 || sx_source_is_connected(topic->source))
 		topic->heard_us = now;
-	else if (now - topic->heard_us >= SILENCE_TIMEOUT_MS * INT64CONST(1000))
+	else if (now - topic->heard_us >= SILENCE_TIMEOUT_US)
 		fail_unreachable(topic, error ? error : "no broker answers");
 }
 

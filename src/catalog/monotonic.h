@@ -1,6 +1,6 @@
 /*
  * monotonic.h
- *	  The clock that everything waits by.  That of GetCurrentTimestamp may be set
+ *	  The clock that our own code waits by.  That of GetCurrentTimestamp may be set
  *	  back, and what waits for a time of day waits that much longer.
  */
 #ifndef SX_MONOTONIC_H

@@ -11,6 +11,7 @@
 
 #include "lib/ilist.h"
 
+#include "catalog/monotonic.h"
 #include "source/handle.h"
 
 typedef struct Segment Segment;
@@ -110,7 +111,11 @@ extern void sx_kafka_watch_ends(SxSource *source, int handed);
 extern int64 sx_kafka_next_duty_ms(const SxSource *source, int64 until);
 
 /* Monotonic milliseconds. */
-extern int64 sx_kafka_now_ms(void);
+static inline int64
+sx_kafka_now_ms(void)
+{
+	return sx_now_us() / 1000;
+}
 
 /* Take over what the client as a whole has to say: errors. */
 extern void sx_kafka_hear(SxSource *source);

@@ -9,8 +9,6 @@
  */
 #include "compat.h"
 
-#include <time.h>
-
 #include "miscadmin.h"
 
 #include "source/kafka.h"
@@ -33,15 +31,6 @@ typedef struct Question
 } Question;
 
 typedef rd_kafka_resp_err_t (*Ask)(Question *question, int timeout_ms);
-
-int64
-sx_kafka_now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64) now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 void
 sx_kafka_hear(SxSource *source)

@@ -184,7 +184,7 @@ sx_shared_end_worker(SxWorkerSlot *slot)
 		return;
 	if (slot->asked_us == 0)
 		slot->asked_us = now;
-	if (now - slot->asked_us >= SX_END_TIMEOUT_MS * INT64CONST(1000))
+	if (now - slot->asked_us >= SX_END_TIMEOUT_US)
 		kill(slot->pid, SIGTERM);
 	else if (slot->latch != NULL)
 		SetLatch(slot->latch);

@@ -27,7 +27,9 @@
 #define SX_MAX_SLOTS 256
 #define SX_MAX_PROBES 64
 #define SX_MAX_HOLDS 16
-#define SX_END_TIMEOUT_MS 5000 /* that a worker has to finish its batch when it is to end */
+
+/* What a worker has to finish its batch when it is to end. */
+#define SX_END_TIMEOUT_US (5 * USECS_PER_SEC)
 
 typedef enum SxWorkerState
 {

@@ -21,7 +21,7 @@
 
 #include "worker/shared.h"
 
-#define HOLD_TIMEOUT_MS (2 * SX_END_TIMEOUT_MS)
+#define HOLD_TIMEOUT_US (2 * SX_END_TIMEOUT_US)
 #define HOLD_CHECK_MS 10
 
 /* Of the current transaction: */
@@ -186,7 +186,7 @@ end_processes(Oid database)
 void
 sx_launcher_hold_database(Oid database)
 {
-	int64 until = sx_now_us() + HOLD_TIMEOUT_MS * INT64CONST(1000);
+	int64 until_us = sx_now_us() + HOLD_TIMEOUT_US;
 	bool any;
 
 	if (sx_shared == NULL)
@@ -197,7 +197,7 @@ sx_launcher_hold_database(Oid database)
 	add_hold(database);
 	any = end_processes(database);
 	LWLockRelease(sx_shared->lock);
-	while (any && sx_now_us() < until)
+	while (any && sx_now_us() < until_us)
 	{
 		sx_shared_wake_launcher();
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, HOLD_CHECK_MS,

@@ -392,12 +392,12 @@ overall_state(void)
 static void
 wait_for_work(int64 until_us)
 {
-	int64 left_ms = (until_us - sx_now_us() + 999) / 1000;
+	int64 left_ms = sx_ms_until(until_us);
 	SxSource **sources;
 	int count = 0;
 	ListCell *lc;
 
-	if (until_us <= sx_now_us())
+	if (left_ms == 0)
 		return;
 	sources = palloc(sizeof(SxSource *) * (list_length(tasks) + 1));
 	foreach (lc, tasks)
