@@ -168,19 +168,6 @@ sub fail_requests
 
 sub clear_requests { my ($world) = @_; $world->broker->tell("clear $_") for keys %errors; }
 
-# The postmaster starts the launcher again when a second has passed by the clock, so that is awaited, if it is to be.
-sub set_clock_right
-{
-	my ($world) = @_;
-
-	for (1 .. 40)
-	{
-		last if pids($world, 'streamx launcher');
-		usleep(50_000);
-	}
-	$world->{clock}->set('+0');
-}
-
 # ---- settings and limits ----
 
 sub set
@@ -320,6 +307,21 @@ sub read_views
 
 		$world->spawn("SET statement_timeout = '5s'; SELECT * FROM $label; SELECT * FROM streamx.verify('$label'); SELECT streamx.watermark('$label');") if rand() < 0.4;
 	}
+}
+
+# ---- the clock ----
+
+# The postmaster starts the launcher again when a second has passed by the clock, so that is awaited, if it is to be.
+sub set_clock_right
+{
+	my ($world) = @_;
+
+	for (1 .. 40)
+	{
+		last if pids($world, 'streamx launcher');
+		usleep(50_000);
+	}
+	$world->{clock}->set('+0');
 }
 
 # ---- skipping ----

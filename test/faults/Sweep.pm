@@ -58,12 +58,8 @@ sub sweep
 sub arm
 {
 	my ($self, $point, $order) = @_;
-	my $path = "$self->{directory}/$point";
 
-	open(my $file, '>', "$path.new") or die "$path: $!";
-	print $file $order;
-	close $file;
-	rename "$path.new", $path or die "$path: $!";
+	write_whole("$self->{directory}/$point", $order);
 	$self->{swept}{$point} = 1;
 }
 

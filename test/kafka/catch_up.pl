@@ -37,8 +37,7 @@ shows($node, "SET ROLE $_->[0]; SELECT view, messages_left > 0 FROM streamx.stat
 $node->safe_psql('postgres', "SELECT streamx.pause('slowly')");
 shows($node, 'SELECT phase, messages_left > 0, estimated_end FROM streamx.stat_progress', 'paused|t|', 'when it is paused, too');
 $node->safe_psql('postgres', "SELECT streamx.resume('slowly')");
-$node->append_conf('postgresql.conf', 'streamx.catch_up_rate = 0');
-$node->reload;
+configure($node, 'streamx.catch_up_rate = 0');
 eventually($node, 'SELECT count FROM slowly', '20001', 'without a limit it comes to the end');
 eventually($node, 'SELECT count(*) FROM streamx.stat_progress', '0', 'which ends its progress');
 eventually($node, 'SELECT count(DISTINCT reader) FROM streamx.view_streams', '1', 'it joins the other');

@@ -122,8 +122,7 @@ $numbers->count_once('fault 10: when it is good again');
 eventually($node, 'SELECT state FROM streamx.stat_workers', 'caught up', 'fault 10: it is none any more');
 
 # and under load: the other partition always has more, as its rows take their time, and few of them fit the queue
-$node->append_conf('postgresql.conf', "streamx.batch_memory = '16MB'");
-$node->reload;
+configure($node, "streamx.batch_memory = '16MB'");
 $broker->produce('busy', 0, map { qq({"part": 0, "n": $_}) } @$_) for [ 1 .. 100 ], [ 101 .. 200 ];
 $broker->produce('busy', 0, '{"part": 0, "n": 201, "spoilt": 1}');
 $broker->produce('busy', 0, map { qq({"part": 0, "n": $_}) } @$_) for [ 202 .. 300 ], [ 301 .. 400 ];

@@ -255,8 +255,7 @@ build('postgres', 'shop');
 $node->safe_psql('postgres', 'CREATE DATABASE one');
 $node->safe_psql('one', "CREATE EXTENSION streamx; CREATE SERVER kafka FOREIGN DATA WRAPPER streamx OPTIONS (bootstrap_servers '$address')");
 build('one', 'shop');
-$node->append_conf('postgresql.conf', 'streamx.batch_rows = 1');
-$node->reload;
+configure($node, 'streamx.batch_rows = 1');
 for my $statement ('ALTER DATABASE one RENAME TO two', 'ALTER DATABASE two SET TABLESPACE elsewhere', 'CREATE DATABASE three TEMPLATE two', 'DROP DATABASE two', 'DROP DATABASE three WITH (FORCE)')
 {
 	my ($database) = $statement =~ /DATABASE (\w+) (?:RENAME|SET)/;
@@ -267,8 +266,7 @@ for my $statement ('ALTER DATABASE one RENAME TO two', 'ALTER DATABASE two SET T
 	$node->poll_query_until($database, 'SELECT count(*) > 0 FROM shop.again') or die "nothing is read in $database";
 	cmp_ok(change($statement), '<', 4, $statement);
 }
-$node->append_conf('postgresql.conf', 'streamx.batch_rows = 1000000');
-$node->reload;
+configure($node, 'streamx.batch_rows = 1000000');
 eventually($node, "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'streamx worker'", '1', 'their workers are gone');
 whole('shop.orders', 'shop.per_item shop.hops', 'the other database has missed nothing');
 

@@ -14,23 +14,15 @@ my $order = PostgreSQL::Test::Utils::tempdir() . '/full';
 my $broker = StreamX::Broker->new(orders => 2);
 my $sent = 0;
 
-die "there is no $library: run make -C test/kafka" unless -e $library;
-
-my $node = do {
-	local @ENV{qw(LD_PRELOAD STREAMX_FULL_DISK)} = ($library, $order);
-
-	streamx_node('disk_full', broker => $broker, settings => [ 'streamx.max_restart_backoff = 200ms', 'checkpoint_timeout = 1h' ]);
-};
+my $node = preloading($library, { STREAMX_FULL_DISK => $order },
+	sub { streamx_node('disk_full', broker => $broker, settings => [ 'streamx.max_restart_backoff = 200ms', 'checkpoint_timeout = 1h' ]) });
 
 # From now on no file grows whose path contains the word: see full_disk.c.
 sub fill
 {
 	my ($what) = @_;
 
-	open(my $file, '>', "$order.new") or die "$order: $!";
-	print $file $what;
-	close $file;
-	rename "$order.new", $order or die "$order: $!";
+	write_whole($order, $what);
 }
 
 # Each message has a group of its own, a hundred of which are more than a page.

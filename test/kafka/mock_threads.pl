@@ -12,13 +12,7 @@ my $library = "$FindBin::RealBin/few_threads.so";
 my $order = PostgreSQL::Test::Utils::tempdir() . '/threads';
 my $broker = StreamX::Broker->new(-brokers => 3, orders => 3);
 
-die "there is no $library: run make -C test/kafka" unless -e $library;
-
-my $node = do {
-	local @ENV{qw(LD_PRELOAD STREAMX_FEW_THREADS)} = (join(' ', $library, $ENV{LD_PRELOAD} // ()), $order);
-
-	streamx_node('threads', broker => $broker, settings => ['streamx.max_restart_backoff = 200ms']);
-};
+my $node = preloading($library, { STREAMX_FEW_THREADS => $order }, sub { streamx_node('threads', broker => $broker, settings => ['streamx.max_restart_backoff = 200ms']) });
 
 $broker->produce('orders', $_, '{"n": 1}', '{"n": 2}') for 0 .. 2;
 
@@ -28,7 +22,7 @@ for my $threads (1, 2)
 	my $stream = "of_$threads";
 	my $place = -s $node->logfile;
 
-	PostgreSQL::Test::Utils::append_to_file($order, $threads);
+	write_whole($order, $threads);
 	$node->safe_psql('postgres', <<"END");
 CREATE FOREIGN TABLE $stream (n int) SERVER kafka OPTIONS (topic 'orders');
 CREATE VIEW sum_$stream WITH (streamx.continuous) AS SELECT sum(n) FROM $stream;

@@ -157,8 +157,7 @@ verified($node, 'items');
 
 # Beside several workers, under load; judged anew; then what the topic no longer has
 $node->safe_psql('postgres', "ALTER FOREIGN TABLE orders OPTIONS (ADD workers '3')");
-$node->append_conf('postgresql.conf', 'streamx.batch_rows = 500000');
-$node->reload;
+configure($node, 'streamx.batch_rows = 500000');
 $node->safe_psql('postgres', "SELECT streamx.rebuild('$_')") for @views;
 under_load($rebuilding, '0', 'three workers: rebuilt while messages come');
 caught_up($node, 'orders');

@@ -23,11 +23,7 @@ sub send_zones
 	$sent{$topic} += $n;
 }
 
-sub longest_pause
-{
-	$node->append_conf('postgresql.conf', "streamx.max_restart_backoff = '$_[0]'");
-	$node->reload;
-}
+sub longest_pause { configure($node, "streamx.max_restart_backoff = '$_[0]'"); }
 
 # Whether the worker, this or the next, keeps less than 64 MB of time zones: one test.
 sub keeps_little

@@ -9,6 +9,7 @@ use strict;
 use warnings;
 
 use PostgreSQL::Test::Utils;
+use StreamX;
 
 # undef without the library.
 sub new
@@ -26,11 +27,8 @@ sub new
 sub set
 {
 	my ($self, $ahead) = @_;
-	my $new = "$self->{file}.new";
 
-	open(my $file, '>', $new) or die "$new: $!";
-	print $file "$ahead\n";
-	close($file) && rename($new, $self->{file}) or die "$self->{file}: $!";
+	write_whole($self->{file}, "$ahead\n");
 }
 
 # Do what starts a server, which has this clock for as long as it runs.  The times of files are true: to fake them
@@ -39,9 +37,7 @@ sub with
 {
 	my ($self, $do) = @_;
 
-	local %ENV = %ENV;
-	@ENV{qw(LD_PRELOAD FAKETIME_TIMESTAMP_FILE FAKETIME_DONT_FAKE_MONOTONIC FAKETIME_NO_CACHE NO_FAKE_STAT)} = (join(' ', $self->{library}, $ENV{LD_PRELOAD} // ()), $self->{file}, 1, 1, 1);
-	return $do->();
+	return preloading($self->{library}, { FAKETIME_TIMESTAMP_FILE => $self->{file}, FAKETIME_DONT_FAKE_MONOTONIC => 1, FAKETIME_NO_CACHE => 1, NO_FAKE_STAT => 1 }, $do);
 }
 
 1;

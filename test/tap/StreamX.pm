@@ -20,7 +20,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(streamx_node configure caught_up eventually eventually_while shows verified ask_until worker_pids kill_workers crash);
+our @EXPORT = qw(streamx_node preloading write_whole configure caught_up eventually eventually_while shows verified ask_until worker_pids kill_workers crash);
 
 # A started server; settings are lines of postgresql.conf.
 sub streamx_node
@@ -49,6 +49,26 @@ END
 			"CREATE SERVER kafka FOREIGN DATA WRAPPER streamx OPTIONS (bootstrap_servers '$address')");
 	}
 	return $node;
+}
+
+# Do what starts a server, with a library that is preloaded into it, and told what to do by these environment variables.
+sub preloading
+{
+	my ($library, $variables, $do) = @_;
+
+	die "there is no $library: run make -C test/kafka" unless -e $library;
+	local %ENV = (%ENV, %$variables, LD_PRELOAD => join(' ', $library, $ENV{LD_PRELOAD} // ()));
+	return $do->();
+}
+
+# A file that others read at any time: they find the old text in it, or the new one.
+sub write_whole
+{
+	my ($path, $text) = @_;
+
+	open(my $file, '>', "$path.new") or die "$path: $!";
+	print $file $text;
+	close($file) && rename("$path.new", $path) or die "$path: $!";
 }
 
 # Another line of postgresql.conf.  Whatever begins after this begins with it: its session is younger than the signal to the workers.
