@@ -11,7 +11,7 @@
 #include "common/int.h"
 
 #include "access/htup_details.h"
-#include "access/table.h"
+#include "access/relation.h"
 #include "catalog/dependency.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_language.h"
@@ -53,13 +53,14 @@ static HTAB *cache = NULL;
 static void create_cache(void);
 static void forget(Datum arg, Oid relid);
 static SxView *load(Oid relid);
-static void read_catalog(SxView *view);
+static bool read_catalog(SxView *view);
 static bool is_of_inputs(const SxView *view, Oid relid);
-static void read_all_inputs(SxView *view);
-static void read_delta(SxView *view);
+static bool read_all_inputs(SxView *view);
+static bool read_delta(SxView *view);
 
-const SxView *
-sx_view_load(Oid relid)
+/* As sx_view_load; NULL when there is no such relation any more. */
+static const SxView *
+find(Oid relid)
 {
 	Entry *entry;
 	bool found;
@@ -97,10 +98,26 @@ sx_view_load(Oid relid)
 		}
 		PG_END_TRY();
 		MemoryContextSwitchTo(old);
+		if (entry->view == NULL)
+		{
+			entry->is_valid = false;
+			return NULL;
+		}
 	}
 	if (entry->view == NULL)
 		elog(ERROR, "continuous view %u is needed to load itself", relid);
 	return entry->view;
+}
+
+const SxView *
+sx_view_load(Oid relid)
+{
+	const SxView *view = find(relid);
+
+	if (view == NULL)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+						errmsg("relation with OID %u does not exist", relid)));
+	return view;
 }
 
 static void
@@ -177,12 +194,19 @@ sx_view_check_states(const SxView *view)
 				 : errhint("Recompute it with streamx.rebuild.")));
 }
 
-/* streamx.needs_rebuild(view) */
+/* streamx.needs_rebuild(view): NULL of one that is dropped meanwhile */
 Datum
 streamx_needs_rebuild(PG_FUNCTION_ARGS)
 {
+	const SxView *view;
+
 	/* monitoring goes on where nothing else does */
-	PG_RETURN_BOOL(sx_extension_is_current() && sx_view_load(PG_GETARG_OID(0))->unreadable != NULL);
+	if (!sx_extension_is_current())
+		PG_RETURN_BOOL(false);
+	view = find(PG_GETARG_OID(0));
+	if (view == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_BOOL(view->unreadable != NULL);
 }
 
 bool
@@ -201,33 +225,54 @@ sx_view_is(Oid relid)
 	return found;
 }
 
-/* Name and owner, as those of a relation. */
-static void
+/* Name and owner, as those of a relation; false when there is none. */
+static bool
 read_relation(SxView *view, Oid relid)
 {
 	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
 
 	if (!HeapTupleIsValid(tuple))
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
-						errmsg("relation with OID %u does not exist", relid)));
+		return false;
 	view->name = pstrdup(NameStr(((Form_pg_class) GETSTRUCT(tuple))->relname));
 	view->owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
 	ReleaseSysCache(tuple);
+	return true;
 }
 
+/*
+ * NULL when the relation is gone.  Nothing keeps its parts here: whoever rebuilds, replaces or
+ * drops the view meanwhile takes them away, and with them what the catalog said of them.
+ */
 static SxView *
 load(Oid relid)
 {
-	SxView *view = palloc0(sizeof(SxView));
+	Oid gone = InvalidOid;
 
-	view->relid = relid;
-	read_relation(view, relid);
-	read_catalog(view);
-	if (OidIsValid(view->shadow_of))
-		read_relation(view, view->shadow_of);
-	read_all_inputs(view);
-	read_delta(view);
-	return view;
+	for (;;)
+	{
+		SxView *view = palloc0(sizeof(SxView));
+
+		view->relid = relid;
+		if (!read_relation(view, relid))
+			return NULL;
+		if (read_catalog(view))
+		{
+			if (OidIsValid(view->shadow_of))
+				(void) read_relation(view, view->shadow_of);
+			if (read_all_inputs(view) && read_delta(view))
+				return view;
+			if (view->delta == gone)
+				elog(ERROR, "continuous view \"%s\" has lost its relations", view->name);
+			gone = view->delta;
+		}
+		else
+		{
+			AcceptInvalidationMessages();
+			if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)))
+				ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+								errmsg("\"%s\" is not a continuous view", view->name)));
+		}
+	}
 }
 
 /* A column of SPI's first row. */
@@ -312,7 +357,8 @@ read_window(SxWindow *window)
 				   no_timezone ? NULL : TextDatumGetCString(timezone), window);
 }
 
-static void
+/* False when it has no row. */
+static bool
 read_catalog(SxView *view)
 {
 	MemoryContext context = CurrentMemoryContext;
@@ -339,8 +385,10 @@ read_catalog(SxView *view)
 					   " server_major"
 					   " FROM streamx.views v WHERE v.view::oid = $1",
 					   1, &type, &value) == 0)
-		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
-						errmsg("\"%s\" is not a continuous view", view->name)));
+	{
+		sx_spi_end(&spi);
+		return false;
+	}
 	view->state = DatumGetObjectId(column(1, &is_null));
 	view->delta = DatumGetObjectId(column(2, &is_null));
 	view->rows = DatumGetObjectId(column(3, &is_null));
@@ -366,6 +414,7 @@ read_catalog(SxView *view)
 	view->server_major = DatumGetInt32(column(25, &is_null));
 	MemoryContextSwitchTo(spi_context);
 	sx_spi_end(&spi);
+	return true;
 }
 
 typedef struct ColumnsContext
@@ -525,14 +574,20 @@ add_aggregate(SxView *view, const FuncExpr *partial)
 		sx_aggregate_state_type(aggref, NULL) != exprType(lsecond(partial->args));
 }
 
-/* What the delta's query tells: its columns, its aggregates, and what it needs of the stream. */
-static void
+/*
+ * What the delta's query tells: its columns, its aggregates, and what it needs of the stream.
+ * This one and those below return false when a relation is gone.
+ */
+static bool
 read_delta(SxView *view)
 {
-	Relation rel = table_open(view->delta, AccessShareLock);
-	Query *query = get_view_query(rel);
+	Relation rel = try_relation_open(view->delta, AccessShareLock);
+	Query *query;
 	ListCell *lc;
 
+	if (rel == NULL)
+		return false;
+	query = get_view_query(rel);
 	view->input_groups = -1;
 	foreach (lc, query->targetList)
 	{
@@ -557,18 +612,23 @@ read_delta(SxView *view)
 	view->family = sx_family_of(view, query);
 	view->reads_tables = reads_tables((Node *) query, &view->stream);
 	collect_query(view, query);
-	table_close(rel, AccessShareLock);
+	relation_close(rel, AccessShareLock);
+	return true;
 }
 
 /* The same of the view of a table of inputs. */
-static void
+static bool
 read_inputs(SxView *view, SxViewInputs *inputs)
 {
-	Relation rel = table_open(inputs->delta, AccessShareLock);
-	Query *query = get_view_query(rel);
-	int columns = list_length(query->targetList);
+	Relation rel = try_relation_open(inputs->delta, AccessShareLock);
+	Query *query;
+	int columns;
 	ListCell *lc;
 
+	if (rel == NULL)
+		return false;
+	query = get_view_query(rel);
+	columns = list_length(query->targetList);
 	inputs->is_distinct = palloc0(columns * sizeof(bool));
 	inputs->counter = palloc(columns * sizeof(int));
 	foreach (lc, query->targetList)
@@ -586,34 +646,39 @@ read_inputs(SxView *view, SxViewInputs *inputs)
 		}
 	}
 	collect_query(view, query);
-	table_close(rel, AccessShareLock);
+	relation_close(rel, AccessShareLock);
+	return true;
 }
 
 /* The view of final values has the row's place, then they. */
-static void
+static bool
 read_finals(SxView *view)
 {
 	Relation rel;
 
 	if (!OidIsValid(view->finals))
-		return;
-	rel = table_open(view->finals, AccessShareLock);
+		return true;
+	rel = try_relation_open(view->finals, AccessShareLock);
+	if (rel == NULL)
+		return false;
 	view->nfinals = RelationGetNumberOfAttributes(rel) - 1;
-	table_close(rel, AccessShareLock);
+	relation_close(rel, AccessShareLock);
+	return true;
 }
 
-static void
+static bool
 read_all_inputs(SxView *view)
 {
 	List *sequences = view->inputs ? getOwnedSequences(view->state) : NIL;
 	ListCell *lc;
 
 	foreach (lc, view->inputs)
-		read_inputs(view, lfirst(lc));
-	read_finals(view);
+		if (!read_inputs(view, lfirst(lc)))
+			return false;
 	/* what the trial needs, the inputs need, too */
 	if (sequences)
 		view->group_sequence = linitial_oid(sequences);
+	return read_finals(view);
 }
 
 List *
