@@ -42,12 +42,11 @@ END
 # Each message has an amount of its own; every fiftieth is bad, every seventieth fails in two views, every eleventh is late.
 my $next = 1;
 my ($good, $sum, $bad, $failing) = (0, 0, 0, 0);
-my $turn = 0;
 
 sub produce_some
 {
 	my ($count) = @_;
-	my @payloads;
+	my @lines;
 
 	for (1 .. $count)
 	{
@@ -55,21 +54,24 @@ sub produce_some
 
 		if ($amount % 50 == 0)
 		{
-			push @payloads, qq({"item": "tea", "amount": "none of $amount"});
+			push @lines, line($amount, qq({"item": "tea", "amount": "none of $amount"}));
 			$bad++;
 			next;
 		}
 		my $minutes = 180 + $amount / 15 - ($amount % 11 == 0 ? 10 + $amount % 97 : 0);
 
-		push @payloads, sprintf('{"item": "item %d", "amount": %d, "event_time": "2024-05-01T%02d:%02d:%02dZ"}',
-			$amount % 7, $amount, $minutes / 60, $minutes % 60, $amount % 60);
+		push @lines, line($amount, sprintf('{"item": "item %d", "amount": %d, "event_time": "2024-05-01T%02d:%02d:%02dZ"}',
+			$amount % 7, $amount, $minutes / 60, $minutes % 60, $amount % 60));
 		$failing++ if $amount % 70 == 0;
 		$good++;
 		$sum += $amount;
 	}
-	# in turn: a partition that chance left out would hold the watermark
-	$broker->produce('orders', $turn++ % 3, @payloads);
+	$broker->produce_lines('orders', [], @lines);
 }
+
+# All partitions get some each time: the last one to be read finds the watermark where its own rows have moved it, so that late ones
+# come too late, whatever is killed when.
+sub line { my ($amount, $payload) = @_; return join("\t", $amount % 3, '', '\N', $payload); }
 
 sub everything_counts
 {
