@@ -11,8 +11,10 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -37,19 +39,43 @@ PG_FUNCTION_INFO_V1(streamx_watermark);
 
 /* ---- what a name stands for ---- */
 
+static char *
+name_of(Oid relid)
+{
+	char *name = get_rel_name(relid);
+
+	if (name == NULL)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+						errmsg("relation with OID %u does not exist", relid)));
+	return name;
+}
+
 void
 sx_admin_resolve(Oid relid, SxTarget *target)
 {
 	target->relid = relid;
-	target->name = get_rel_name(relid);
-	if (target->name == NULL)
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
-						errmsg("relation with OID %u does not exist", relid)));
+	target->name = name_of(relid);
 	target->is_view = sx_view_is(relid);
 	if (!target->is_view && !sx_stream_is(relid))
+	{
+		AcceptInvalidationMessages(); /* perhaps it is gone since */
+		target->name = name_of(relid);
 		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
 						errmsg("\"%s\" is neither a stream nor a continuous view", target->name)));
+	}
 	target->stream = target->is_view ? sx_view_load(relid)->stream : relid;
+}
+
+void
+sx_admin_lock(SxTarget *target)
+{
+	sx_lock_stream(target->stream);
+	/* the view after the stream: of two who rebuild it, the first wants it for itself at the end */
+	if (target->is_view)
+		LockRelationOid(target->relid, AccessShareLock);
+	CommandCounterIncrement();
+	sx_admin_resolve(target->relid, target);
+	sx_admin_check_owner(target);
 }
 
 void
@@ -113,7 +139,7 @@ streamx_pause(PG_FUNCTION_ARGS)
 
 	sx_admin_resolve(PG_GETARG_OID(0), &target);
 	sx_admin_check_owner(&target);
-	sx_lock_stream(target.stream);
+	sx_admin_lock(&target);
 	if (target.is_view)
 		pause_view(&target);
 	else
@@ -129,7 +155,7 @@ streamx_resume(PG_FUNCTION_ARGS)
 
 	sx_admin_resolve(PG_GETARG_OID(0), &target);
 	sx_admin_check_owner(&target);
-	sx_lock_stream(target.stream);
+	sx_admin_lock(&target);
 	if (target.is_view)
 		execute_about("UPDATE streamx.readers r SET paused = false FROM streamx.view_streams v"
 					  " WHERE v.view IN (SELECT h.view FROM streamx.views h"
@@ -250,7 +276,7 @@ streamx_step(PG_FUNCTION_ARGS)
 	if (max_rows < 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("max_rows must be at least 1")));
-	sx_lock_stream(target.relid);
+	sx_admin_lock(&target);
 	if (!sx_admin_exists("SELECT FROM streamx.streams WHERE stream = $1 AND paused", target.relid))
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("stream \"%s\" is not paused", target.name),
@@ -258,7 +284,9 @@ streamx_step(PG_FUNCTION_ARGS)
 								quote_literal_cstr(quote_identifier(target.name)))));
 	foreach (lc, sx_reader_list(target.relid))
 	{
+		PushActiveSnapshot(GetLatestSnapshot());
 		rows += step_reader(lfirst_int(lc), max_rows);
+		PopActiveSnapshot();
 		CommandCounterIncrement();
 	}
 	PG_RETURN_INT64(rows);

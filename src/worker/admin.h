@@ -19,6 +19,13 @@ typedef struct SxTarget
 /* Find out what a relation is; an error when it is neither. */
 extern void sx_admin_resolve(Oid relid, SxTarget *target);
 
+/*
+ * Lock the stream, then the view, to the end of the transaction: nothing moves, and the view stays.
+ * What was found out before without a lock is found out anew; an error unless it is still the
+ * current role's.  The snapshot comes after it.
+ */
+extern void sx_admin_lock(SxTarget *target);
+
 /* An error unless the current role owns it. */
 extern void sx_admin_check_owner(const SxTarget *target);
 

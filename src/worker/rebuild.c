@@ -8,11 +8,9 @@
  */
 #include "compat.h"
 
-#include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
-#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -147,12 +145,7 @@ streamx_rebuild(PG_FUNCTION_ARGS)
 	if (stream->is_kafka)
 		rebuild.reach = sx_reach_ask(relid, stream);
 	sx_insert_flush();
-	sx_lock_stream(stream->relid); /* lock first, then snapshot */
-	/* the view after the stream: of two who rebuild it, the first wants it for itself at the end */
-	LockRelationOid(relid, AccessShareLock);
-	CommandCounterIncrement();
-	sx_admin_resolve(relid, &rebuild.target);
-	check_target(&rebuild.target);
+	sx_admin_lock(&rebuild.target);
 	PushActiveSnapshot(GetLatestSnapshot());
 	stream = sx_stream_open(rebuild.target.stream);
 	check_state(&rebuild, stream);
@@ -171,7 +164,7 @@ streamx_cancel_rebuild(PG_FUNCTION_ARGS)
 
 	sx_admin_resolve(PG_GETARG_OID(0), &target);
 	check_target(&target);
-	sx_lock_stream(target.stream);
+	sx_admin_lock(&target);
 	if (!sx_shadow_drop(target.relid))
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("continuous view \"%s\" is not being rebuilt", target.name)));

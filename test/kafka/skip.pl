@@ -111,6 +111,33 @@ shows($node, 'SELECT * FROM told, untold', '11|10055|12|11055', 'each view skips
 eventually($node, q{SELECT count(DISTINCT reader) FROM streamx.view_streams WHERE stream = 'mixed'::regclass}, '1', 'and they join behind it');
 verified($node, $_) for qw(told untold);
 
+# Batches by hand wait for whoever skips, and skip the same
+$broker->tell('topic stepped 1') unless $broker->is_real;
+$broker->create_topic('stepped', 1) if $broker->is_real;
+$node->safe_psql('postgres', <<'END');
+CREATE FOREIGN TABLE stepped (n int) SERVER kafka OPTIONS (topic 'stepped');
+CREATE VIEW ahead WITH (streamx.continuous) AS SELECT count(*), sum(n) FROM stepped;
+CREATE VIEW behind WITH (streamx.continuous) AS SELECT count(*), sum(n) FROM stepped;
+END
+$broker->produce('stepped', 0, map { qq({"n": $_}) } 1 .. 5);
+caught_up($node, 'stepped');
+$node->safe_psql('postgres', "SELECT streamx.pause('behind')");
+$broker->produce('stepped', 0, map { qq({"n": $_}) } 6 .. 10);
+eventually($node, 'SELECT count FROM ahead', '10', 'one view is ahead of the other');
+$node->safe_psql('postgres', "SELECT streamx.pause('stepped'); SELECT streamx.resume('behind')");
+$broker->produce('stepped', 0, map { qq({"n": $_}) } 11 .. 15);
+my $skipper = $node->background_psql('postgres');
+my $stepper = $node->background_psql('postgres');
+$skipper->query_safe("BEGIN; SELECT streamx.skip('stepped', 0, 11)");
+$stepper->query_until(qr/asked/, "\\echo asked\nSELECT streamx.step('stepped', 100);\n");
+eventually($node, q{SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%streamx.step(%' AND pid <> pg_backend_pid() AND wait_event_type = 'Lock'}, '1', 'who steps waits for who skips');
+$skipper->query_safe('COMMIT');
+$_->quit for $stepper, $skipper;
+$node->safe_psql('postgres', "SELECT streamx.resume('stepped')");
+caught_up($node, 'stepped');
+shows($node, 'SELECT * FROM ahead, behind', '13|97|13|97', 'and skips the same');
+verified($node, $_) for qw(ahead behind);
+
 # A rebuild meets an older bad message again: it is skipped for the view that is named
 $broker->tell('topic strict 2') unless $broker->is_real;
 $broker->create_topic('strict', 2) if $broker->is_real;
