@@ -9,7 +9,8 @@
 
 /*
  * Records that the reader's views do not read offsets [from, to) of a partition.  What of it is
- * recorded already stays as it is.  Under the stream's lock; the reader itself does not move.
+ * recorded already stays as it is.  Under the stream's lock, and those of the views; the reader
+ * itself does not move.
  */
 extern void
 sx_skip_record(const SxReader *reader, int32 partition, int64 from, int64 to, bool is_asked);

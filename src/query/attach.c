@@ -14,10 +14,12 @@
 #include "catalog/pg_type.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 #include "utils/typcache.h"
 
@@ -351,6 +353,29 @@ copy_refusals(Oid view, int64 reader)
 	sx_spi_begin(&spi);
 	sx_spi_execute(statement, lengthof(types), types, values, NULL, false);
 	sx_spi_end(&spi);
+}
+
+void
+sx_attach_lock_views(Oid stream)
+{
+	static const Oid types[] = {REGCLASSOID};
+	Datum values[] = {ObjectIdGetDatum(stream)};
+	List *views;
+	ListCell *lc;
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	views = sx_spi_list_oids("SELECT view FROM streamx.view_streams WHERE stream = $1",
+							 lengthof(types), types, values);
+	PopActiveSnapshot();
+	foreach (lc, views)
+	{
+		LockRelationOid(lfirst_oid(lc), AccessShareLock);
+		if (IsolationUsesXactSnapshot() &&
+			!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(lfirst_oid(lc))))
+			ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+							errmsg("could not serialize access due to concurrent drop of a "
+								   "continuous view")));
+	}
 }
 
 int32

@@ -40,9 +40,15 @@ extern void
 sx_attach_catch_up(Oid view, const SxStream *stream, Oid log, int32 reader, int64 first, int64 end);
 
 /*
+ * Lock the stream's views against being dropped, to the end of the transaction (AccessShareLock):
+ * what is written of a view then goes when it does.  Under the stream's lock, before the snapshot.
+ */
+extern void sx_attach_lock_views(Oid stream);
+
+/*
  * Let a view leave its reader with one of its own: same positions, same
  * watermark, as stored.  Returns the new reader's id (the old one's when the view
- * was alone on it; it is then paused if is_paused).
+ * was alone on it; it is then paused if is_paused).  The caller has the view locked.
  */
 extern int32 sx_attach_leave(Oid view, bool is_paused);
 

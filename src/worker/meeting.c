@@ -27,6 +27,7 @@
 
 #include "catalog/debug_point.h"
 #include "catalog/spi.h"
+#include "query/attach.h"
 #include "query/shadow.h"
 #include "worker/meeting.h"
 #include "worker/part.h"
@@ -270,6 +271,7 @@ join_readers(SxTask *task, void *argument)
 	SxSpi spi;
 
 	sx_lock_stream(stream); /* lock first, then snapshot */
+	sx_attach_lock_views(stream);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	younger = sx_reader_load(pair->younger->reader->id);
 	older = sx_reader_load(pair->older->reader->id);

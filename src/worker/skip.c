@@ -11,11 +11,9 @@
  */
 #include "compat.h"
 
-#include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
-#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/inval.h"
@@ -27,6 +25,7 @@
 #include "catalog/skip.h"
 #include "catalog/spi.h"
 #include "catalog/stream.h"
+#include "query/attach.h"
 #include "query/shadow.h"
 #include "source/source.h"
 #include "worker/admin.h"
@@ -144,7 +143,7 @@ find_computed_anew(Oid stream, int32 partition, int64 through)
 }
 
 static void
-skip_in_stream(const SxTarget *target, int32 partition, int64 through)
+skip_in_stream(SxTarget *target, int32 partition, int64 through)
 {
 	const SxStream *stream = sx_stream_open(target->stream);
 	int64 end = ask_end(stream, partition);
@@ -156,7 +155,8 @@ skip_in_stream(const SxTarget *target, int32 partition, int64 through)
 				 errmsg("partition %d of Kafka topic \"%s\" has no offset " INT64_FORMAT " yet",
 						partition, stream->topic, through),
 				 errdetail("It ends before offset " INT64_FORMAT ".", end)));
-	sx_lock_stream(target->relid);
+	sx_admin_lock(target);
+	sx_attach_lock_views(target->relid);
 	if (skip(target->relid, partition, through) > 0)
 		return;
 	view = find_computed_anew(target->relid, partition, through);
@@ -214,11 +214,7 @@ skip_in_rebuild(SxTarget *target, int32 partition, int64 through)
 	SxReader *reader;
 	Oid shadow;
 
-	sx_lock_stream(target->stream); /* lock first, then snapshot */
-	LockRelationOid(target->relid, AccessShareLock);
-	CommandCounterIncrement();
-	sx_admin_resolve(target->relid, target);
-	sx_admin_check_owner(target);
+	sx_admin_lock(target);
 	PushActiveSnapshot(GetLatestSnapshot());
 	shadow = sx_shadow_find(target->relid);
 	check_shadow(target, shadow, partition, through);

@@ -424,6 +424,7 @@ static void
 skip_gap(SxTask *task, void *argument)
 {
 	sx_lock_stream(task->consumer->stream->relid);
+	sx_attach_lock_views(task->consumer->stream->relid);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	sx_consumer_skip(task->consumer, argument);
 	SX_DEBUG_POINT("in-gap");

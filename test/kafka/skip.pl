@@ -111,6 +111,44 @@ shows($node, 'SELECT * FROM told, untold', '11|10055|12|11055', 'each view skips
 eventually($node, q{SELECT count(DISTINCT reader) FROM streamx.view_streams WHERE stream = 'mixed'::regclass}, '1', 'and they join behind it');
 verified($node, $_) for qw(told untold);
 
+# Of a view that is being dropped nothing is recorded: neither by whoever asks, nor by the worker that meets a gap
+my $unowned = 'SELECT count(*) FROM streamx_internal.skip k WHERE NOT EXISTS (SELECT FROM streamx.views v WHERE v.view = k.view)';
+
+sub drop_while
+{
+	my ($view, $waiter, $do, $name) = @_;
+	my $session = $node->background_psql('postgres');
+
+	$session->query_safe("BEGIN; DROP VIEW $view");
+	$do->();
+	eventually($node, "SELECT count(*) FROM pg_stat_activity WHERE $waiter AND wait_event_type = 'Lock'", '1', "$name waits for the drop");
+	$session->query_safe('COMMIT');
+	$session->quit;
+}
+
+$node->safe_psql('postgres', "SELECT streamx.pause('mixed')");
+$broker->produce('mixed', 0, '{"n": 1}', '{"n": 2}', '{"n": 3}');
+my $asker = $node->background_psql('postgres');
+drop_while('untold', q{query LIKE '%streamx.skip%' AND pid <> pg_backend_pid()}, sub { $asker->query_until(qr/asked/, "\\echo asked\nSELECT streamx.skip('mixed', 0, 13);\n") }, 'who skips');
+$asker->quit;
+shows($node, q{SELECT from_offset, to_offset FROM streamx.skips WHERE view = 'told'::regclass AND from_offset > 12}, '13|14', 'what is skipped is recorded of the view that stays');
+shows($node, $unowned, '0', 'and of no other');
+$node->safe_psql('postgres', <<'END');
+CREATE VIEW leaving WITH (streamx.continuous, streamx.start = 'latest') AS SELECT count(*) FROM mixed;
+SELECT streamx.resume('mixed');
+END
+caught_up($node, 'mixed');
+eventually($node, q{SELECT count(DISTINCT reader) FROM streamx.view_streams WHERE stream = 'mixed'::regclass}, '1', 'two views have one reader');
+$node->safe_psql('postgres', <<'END');
+SELECT streamx.pause('mixed');
+ALTER FOREIGN TABLE mixed OPTIONS (ADD on_gap 'skip');
+UPDATE streamx.progress SET next_offset = 1000, last_offset = NULL, fingerprint = NULL WHERE topic = 'mixed'; -- as if the topic had been made anew
+END
+kill_workers($node);
+drop_while('leaving', q{backend_type = 'streamx worker'}, sub { $node->safe_psql('postgres', "SELECT streamx.resume('mixed')") }, 'the worker');
+eventually($node, q{SELECT reason FROM streamx.skips WHERE view = 'told'::regclass AND from_offset = 1000}, 'gone', 'the gap is recorded of the view that stays');
+shows($node, $unowned, '0', 'and of no other');
+
 # Batches by hand wait for whoever skips, and skip the same
 $broker->tell('topic stepped 1') unless $broker->is_real;
 $broker->create_topic('stepped', 1) if $broker->is_real;
