@@ -49,6 +49,7 @@ sub play
 	my ($round) = @_;
 	my $before = @{ $world->{differences} };
 	my $done = 0;
+	my $struck = '';
 
 	note("round $round: " . $world->begin_round);
 	$world->deliver(300);
@@ -58,13 +59,23 @@ sub play
 
 		push @faults, Faults::choose($world, @faults) for 1 .. 1 + int(rand(3));
 		$done += @faults;
-		note('fault ' . ($world->{faults} + 1) . ': ' . join('; ', map { "$_->{name} (#$_->{number})" } @faults));
+		$struck = join('; ', map { "$_->{name} (#$_->{number})" } @faults);
+		note('fault ' . ($world->{faults} + 1) . ": $struck");
 		strike(@faults);
 		$world->check if $world->progress;
 	}
 	# what is different stays, to be looked at
 	$world->end_round if @{ $world->{differences} } == $before;
-	is(@{ $world->{differences} } - $before, 0, "round $round: $done faults, $world->{checks} checks so far; in the end views had skipped $world->{skips} offsets");
+	is(@{ $world->{differences} } - $before, 0, "round $round: $done faults, $world->{checks} checks so far; in the end views had skipped $world->{skips} offsets" . what_differs($before, $struck));
+}
+
+# For the name of a test, which may be all that is seen of it: the first line of the first difference after so many.
+sub what_differs
+{
+	my ($before, $struck) = @_;
+	my ($line) = split /\n/, $world->{differences}[$before] // return '';
+
+	return "; after $struck: $line" =~ s/#/fault /gr;
 }
 
 # A last round, without other faults, by the clock.
