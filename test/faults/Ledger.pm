@@ -80,15 +80,16 @@ sub must_skip
 }
 
 # Whether a call was for a view for certain: it stands before the offset even then, or just behind it, and nobody else does that the call
-# can have been for.  A shadow that is ahead of its view takes the place of it with what it has read itself.
+# can have been for.  A shadow that is ahead of its view, or has read the offset, takes the place of it with what it has read itself.
 sub was_told
 {
 	my ($skip, $view) = @_;
 	my $after = $skip->{'view after'};
 	my %told = map { $_->[1] => 1 } grep { $_->[0] <= $skip->{through} + 1 } values %$after;
 	my ($offset, $reader) = @{ $after->{$view} // return 0 };
+	my $shadow = ($skip->{'shadow after'}{$view} // [0])->[0];
 
-	return 0 if ($skip->{'shadow after'}{$view} // [0])->[0] > $offset;
+	return 0 if $shadow > $offset || ($shadow == $offset && $shadow > $skip->{through});
 	return $offset <= $skip->{through} || ($told{$reader} && keys %told == 1);
 }
 

@@ -50,7 +50,7 @@ sub of_rebuild
 	my @calls = map { transaction($world, int(rand($world->orders->partitions)), $view, 'SELECT ' . stand_of("is_shadow AND view = $view", 0) . ' + ' . int(rand(30))) } 1 .. 1 + int(rand(4));
 
 	# in one transaction with it, nothing is read yet
-	return rand() < 0.5 ? join('', "BEGIN;\n", $begin, @calls) : join('', $begin, @calls);
+	return rand() < 0.5 ? join('', World::begin(''), $begin, @calls) : join('', $begin, @calls);
 }
 
 # Where one of those stands: the last one at 0, the foremost at 1.
@@ -73,8 +73,7 @@ FROM streamx.view_streams s JOIN streamx.views v USING (view) JOIN streamx.reade
 WHERE r.stream = $world->{stream} AND p."partition" = $partition
 END
 
-	return <<"END";
-BEGIN;
+	return World::begin('') . <<"END";
 INSERT INTO stood SELECT $ask, false, t.* FROM ($stands) t;
 WITH here AS (SELECT * FROM stood WHERE ask = $ask) INSERT INTO asked SELECT $ask, $view, $partition, ($through);
 SELECT streamx.skip($object, part, through) FROM asked WHERE ask = $ask;

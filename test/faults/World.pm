@@ -150,6 +150,9 @@ sub spawn_command
 	return $pid;
 }
 
+# The begin of a transaction.  If that is cancelled the session ends: what follows would not be one.
+sub begin { my ($level) = @_; return "\\set ON_ERROR_STOP on\nBEGIN$level;\n\\set ON_ERROR_STOP off\n"; }
+
 # Wait for all that was spawned.  A prepared transaction whose session is gone holds
 # others up: it is ended in one way or the other.
 sub reap
@@ -208,6 +211,16 @@ sub end_prepared
 	$self->{prepared_since} = \%since;
 }
 
+# Processes that ended by a signal that nobody sent, as the server's log says since the last time.
+sub crashes
+{
+	my ($self) = @_;
+	my $log = PostgreSQL::Test::Utils::slurp_file($self->node->logfile, $self->{log_read} // 0);
+
+	$self->{log_read} += length($log);
+	return grep { /was terminated by signal (\d+)/ && $1 != 9 } split /\n/, $log;
+}
+
 # ---- a round ----
 
 sub begin_round
@@ -247,7 +260,8 @@ sub end_round
 
 	$self->insist('DROP FOREIGN TABLE orders, rows CASCADE');
 	my $left = $self->insist(q{SELECT (SELECT count(*) FROM streamx.views) + (SELECT count(*) FROM streamx.readers) + (SELECT count(*) FROM pg_catalog.pg_class WHERE relname ~ '^v\d+_')
-		+ (SELECT count(*) FROM streamx_internal.late_row) + (SELECT count(*) FROM streamx_internal.dead_letter) + (SELECT count(*) FROM streamx_internal.skip)});
+		+ (SELECT count(*) FROM streamx_internal.late_row) + (SELECT count(*) FROM streamx_internal.dead_letter) + (SELECT count(*) FROM streamx_internal.skip)
+		+ (SELECT count(*) FROM streamx_internal.view_start) + (SELECT count(*) FROM streamx.progress)});
 	$self->differ("$left things are left after DROP") if $left != 0;
 	$self->{checks}++;
 }
@@ -311,7 +325,7 @@ sub transaction
 	my ($self) = @_;
 	my $rows = $self->{rows};
 	my $level = rand() < 0.2 ? (' ISOLATION LEVEL REPEATABLE READ', ' ISOLATION LEVEL SERIALIZABLE')[ rand 2 ] : '';
-	my @lines = ("BEGIN$level;");
+	my @lines = begin($level);
 	my $die = rand;
 	my $number = $rows->{seq} + 1;
 
@@ -408,6 +422,7 @@ sub check
 
 	$self->settle_rows;
 	$self->settle_skips;
+	$self->differ("a process crashed: $_") for $self->crashes;
 	for my $pair ([ $self->{orders}, $self->order_views ], [ $self->{rows}, $self->row_views ])
 	{
 		my ($checks, @differences) = $self->compare(@$pair);
