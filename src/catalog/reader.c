@@ -211,12 +211,15 @@ sx_progress_save(SxReader *reader)
 		"WHERE p.reader = $1 AND p.topic = $2 AND p.\"partition\" = n.\"partition\" "
 		"AND p.next_offset = n.stored_offset";
 	static const char *const insert =
+		/* as a foreign key would: the reader stays, or nothing is added */
+		"WITH own AS MATERIALIZED (SELECT r.reader FROM streamx.readers AS r "
+		"WHERE r.reader = $1 FOR KEY SHARE) "
 		"INSERT INTO streamx.progress (reader, topic, \"partition\", start_offset, next_offset, "
 		"event_time, watermark, last_offset, fingerprint, filtered) "
-		"SELECT $1, $2, n.\"partition\", n.start_offset, n.next_offset, n.event_time, $7, "
+		"SELECT own.reader, $2, n.\"partition\", n.start_offset, n.next_offset, n.event_time, $7, "
 		"NULLIF(n.last_offset, -1), CASE WHEN n.last_offset >= 0 THEN n.fingerprint END, "
 		"n.filtered "
-		"FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4), "
+		"FROM own, ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4), "
 		"pg_catalog.unnest($5), pg_catalog.unnest($6), pg_catalog.unnest($8), "
 		"pg_catalog.unnest($9), pg_catalog.unnest($10)) "
 		"AS n (\"partition\", start_offset, next_offset, event_time, last_offset, fingerprint, "

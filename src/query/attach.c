@@ -289,23 +289,26 @@ attach_kafka(Oid view, const SxStream *stream, const char *start)
 	Oid types[] = {OIDOID, TEXTOID, TEXTOID};
 	Datum values[] = {ObjectIdGetDatum(stream->relid), CStringGetTextDatum(start),
 					  CStringGetTextDatum(stream->topic)};
-	bool found;
-	int64 reader;
+	bool found = false;
+	int64 reader = 0;
 
-	reader = query_int8(
-		"SELECT r.reader::bigint FROM streamx.readers r"
-		" WHERE r.stream = $1 AND r.topic = $3 AND NOT r.paused"
-		" AND EXISTS (SELECT FROM streamx.view_streams s JOIN streamx.views v USING (view)"
-		"             WHERE s.reader = r.reader AND v.start = $2)"
-		" AND NOT EXISTS (SELECT FROM streamx.view_streams s JOIN streamx.views v USING (view)"
-		"                 WHERE s.reader = r.reader AND (v.start <> $2 OR v.shadow_of IS NOT NULL))"
-		" AND NOT EXISTS (SELECT FROM streamx.progress p"
-		"                 WHERE p.reader = r.reader AND p.next_offset <> p.start_offset)"
-		/* what the others have been told to skip, the view has not */
-		" AND NOT EXISTS (SELECT FROM streamx.view_streams s"
-		"                 JOIN streamx_internal.skip k USING (view) WHERE s.reader = r.reader)"
-		" ORDER BY r.reader LIMIT 1",
-		3, types, values, &found);
+	/* whether one has begun since, a snapshot from before does not tell; the view joins it later */
+	if (!IsolationUsesXactSnapshot())
+		reader = query_int8(
+			"SELECT r.reader::bigint FROM streamx.readers r"
+			" WHERE r.stream = $1 AND r.topic = $3 AND NOT r.paused"
+			" AND EXISTS (SELECT FROM streamx.view_streams s JOIN streamx.views v USING (view)"
+			"             WHERE s.reader = r.reader AND v.start = $2)"
+			" AND NOT EXISTS (SELECT FROM streamx.view_streams s JOIN streamx.views v USING (view)"
+			"                 WHERE s.reader = r.reader AND (v.start <> $2 OR v.shadow_of IS NOT "
+			"NULL))"
+			" AND NOT EXISTS (SELECT FROM streamx.progress p"
+			"                 WHERE p.reader = r.reader AND p.next_offset <> p.start_offset)"
+			/* what the others have been told to skip, the view has not */
+			" AND NOT EXISTS (SELECT FROM streamx.view_streams s"
+			"                 JOIN streamx_internal.skip k USING (view) WHERE s.reader = r.reader)"
+			" ORDER BY r.reader LIMIT 1",
+			3, types, values, &found);
 	if (!found)
 		reader = sx_reader_create(stream->relid, stream->topic);
 	link_view(view, stream->relid, reader, 0);
@@ -364,7 +367,10 @@ sx_attach_lock_views(Oid stream)
 	ListCell *lc;
 
 	PushActiveSnapshot(GetTransactionSnapshot());
-	views = sx_spi_list_oids("SELECT view FROM streamx.view_streams WHERE stream = $1",
+	/* as whoever drops a view locks it before its shadow, and as batches go by OID */
+	views = sx_spi_list_oids("SELECT v.view FROM streamx.view_streams s JOIN streamx.views v"
+							 " USING (view) WHERE s.stream = $1"
+							 " ORDER BY v.shadow_of IS NOT NULL, v.view::oid",
 							 lengthof(types), types, values);
 	PopActiveSnapshot();
 	foreach (lc, views)
@@ -376,6 +382,22 @@ sx_attach_lock_views(Oid stream)
 							errmsg("could not serialize access due to concurrent drop of a "
 								   "continuous view")));
 	}
+}
+
+void
+sx_attach_check_positions(Oid stream)
+{
+	static const Oid types[] = {REGCLASSOID};
+	Datum values[] = {ObjectIdGetDatum(stream)};
+	SxSpi spi;
+
+	if (!IsolationUsesXactSnapshot())
+		return;
+	sx_spi_begin(&spi);
+	sx_spi_execute("SELECT FROM streamx.progress p JOIN streamx.readers r USING (reader)"
+				   " WHERE r.stream = $1 FOR NO KEY UPDATE OF p",
+				   lengthof(types), types, values, NULL, false);
+	sx_spi_end(&spi);
 }
 
 int32
@@ -395,6 +417,7 @@ sx_attach_leave(Oid view, bool is_paused)
 						2, types, values, &found);
 	if (found)
 		return reader;
+	sx_attach_mark_change(sx_reader_of_view(view)->id);
 	reader = query_int8("INSERT INTO streamx.readers (stream, topic, paused, cluster)"
 						" SELECT r.stream, r.topic, $2, r.cluster FROM streamx.readers r"
 						" JOIN streamx.view_streams s USING (reader) WHERE s.view = $1"

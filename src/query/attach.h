@@ -24,8 +24,8 @@ extern int32 sx_attach_insert_reader(Oid stream);
 
 /*
  * A row version of its own makes transactions with older snapshots fail with
- * 40001: a writer that does not see a new view, and a CREATE VIEW that does not
- * see the newest rows.
+ * 40001: a writer that does not see a new view, a CREATE VIEW that does not
+ * see the newest rows, and a batch that does not see that a view has left.
  */
 extern void sx_attach_mark_change(int32 reader);
 
@@ -44,6 +44,13 @@ sx_attach_catch_up(Oid view, const SxStream *stream, Oid log, int32 reader, int6
  * what is written of a view then goes when it does.  Under the stream's lock, before the snapshot.
  */
 extern void sx_attach_lock_views(Oid stream);
+
+/*
+ * At REPEATABLE READ and SERIALIZABLE an error (40001) if readers of the stream have moved since the
+ * transaction's snapshot: what goes by their positions would not go by those of now.  Under the
+ * stream's lock.
+ */
+extern void sx_attach_check_positions(Oid stream);
 
 /*
  * Let a view leave its reader with one of its own: same positions, same

@@ -398,6 +398,7 @@ recompute(Replacement *replacement)
 	bool is_kafka = replacement->statement->definition->stream->is_kafka;
 	Oid shadow;
 
+	sx_attach_check_positions(replacement->view->stream);
 	check_source(replacement);
 	widen(replacement);
 	shadow = make_shadow(replacement);

@@ -20,6 +20,7 @@
 #include "nodes/nodeFuncs.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteHandler.h"
+#include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/catcache.h"
@@ -267,7 +268,9 @@ load(Oid relid)
 		}
 		else
 		{
-			AcceptInvalidationMessages();
+			/* who drops it is seen to have done so before it is told: its lock goes last */
+			LockRelationOid(relid, AccessShareLock);
+			UnlockRelationOid(relid, AccessShareLock);
 			if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)))
 				ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
 								errmsg("\"%s\" is not a continuous view", view->name)));

@@ -14,7 +14,6 @@
 #include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -58,7 +57,8 @@ sx_admin_resolve(Oid relid, SxTarget *target)
 	target->is_view = sx_view_is(relid);
 	if (!target->is_view && !sx_stream_is(relid))
 	{
-		AcceptInvalidationMessages(); /* perhaps it is gone since */
+		LockRelationOid(relid, AccessShareLock); /* perhaps it has just been dropped */
+		UnlockRelationOid(relid, AccessShareLock);
 		target->name = name_of(relid);
 		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
 						errmsg("\"%s\" is neither a stream nor a continuous view", target->name)));
@@ -118,6 +118,7 @@ pause_view(const SxTarget *target)
 						errmsg("continuous view \"%s\" cannot be paused by itself", target->name),
 						errdetail("Its stream is fed by INSERT."),
 						errhint("Pause the stream: INSERT is an error then.")));
+	sx_attach_check_positions(target->stream);
 	(void) sx_attach_leave(target->relid, true);
 }
 
@@ -282,6 +283,7 @@ streamx_step(PG_FUNCTION_ARGS)
 						errmsg("stream \"%s\" is not paused", target.name),
 						errhint("Run SELECT streamx.pause(%s) first.",
 								quote_literal_cstr(quote_identifier(target.name)))));
+	sx_attach_check_positions(target.stream);
 	foreach (lc, sx_reader_list(target.relid))
 	{
 		PushActiveSnapshot(GetLatestSnapshot());

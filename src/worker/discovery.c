@@ -136,8 +136,10 @@ add_for_shadows(const SxConsumer *consumer)
 					   " FROM streamx.progress p JOIN streamx.view_streams o USING (reader)"
 					   " JOIN streamx.views v ON v.shadow_of = o.view"
 					   " JOIN streamx.view_streams s ON s.view = v.view"
+					   " JOIN streamx.readers r ON r.reader = s.reader"
 					   " WHERE p.reader = $1 AND NOT EXISTS (SELECT FROM streamx.progress q"
-					   "  WHERE q.reader = s.reader AND q.\"partition\" = p.\"partition\")",
+					   "  WHERE q.reader = s.reader AND q.\"partition\" = p.\"partition\")"
+					   " FOR KEY SHARE OF r",
 					   lengthof(types), types, values, NULL, false) > 0)
 		CacheInvalidateRelcacheByRelid(consumer->stream->relid);
 	sx_spi_end(&spi);

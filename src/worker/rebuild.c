@@ -146,6 +146,7 @@ streamx_rebuild(PG_FUNCTION_ARGS)
 		rebuild.reach = sx_reach_ask(relid, stream);
 	sx_insert_flush();
 	sx_admin_lock(&rebuild.target);
+	sx_attach_check_positions(rebuild.target.stream);
 	PushActiveSnapshot(GetLatestSnapshot());
 	stream = sx_stream_open(rebuild.target.stream);
 	check_state(&rebuild, stream);

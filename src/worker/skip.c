@@ -157,6 +157,7 @@ skip_in_stream(SxTarget *target, int32 partition, int64 through)
 				 errdetail("It ends before offset " INT64_FORMAT ".", end)));
 	sx_admin_lock(target);
 	sx_attach_lock_views(target->relid);
+	sx_attach_check_positions(target->stream);
 	if (skip(target->relid, partition, through) > 0)
 		return;
 	view = find_computed_anew(target->relid, partition, through);
@@ -215,6 +216,7 @@ skip_in_rebuild(SxTarget *target, int32 partition, int64 through)
 	Oid shadow;
 
 	sx_admin_lock(target);
+	sx_attach_check_positions(target->stream);
 	PushActiveSnapshot(GetLatestSnapshot());
 	shadow = sx_shadow_find(target->relid);
 	check_shadow(target, shadow, partition, through);

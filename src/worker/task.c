@@ -20,8 +20,10 @@
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "storage/lmgr.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 #include "catalog/activity.h"
@@ -169,9 +171,14 @@ sx_task_give_way_or_fail(SxTask *task, ErrorData *error)
 static void
 pause_view(SxTask *task, void *argument)
 {
+	Oid view = *(Oid *) argument;
+
 	sx_lock_stream(sx_worker_slot->stream);
+	LockRelationOid(view, AccessShareLock);
+	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(view)))
+		return;
 	PushActiveSnapshot(GetTransactionSnapshot());
-	(void) sx_attach_leave(*(Oid *) argument, true);
+	(void) sx_attach_leave(view, true);
 	PopActiveSnapshot();
 	sx_launcher_wakeup();
 }

@@ -332,7 +332,10 @@ look_at_catalog(void)
 		SetCurrentStatementStartTimestamp();
 		StartTransactionCommand();
 		if (OidIsValid(stuck_view))
+		{
 			sx_lock_stream(sx_worker_slot->stream);
+			LockRelationOid(stuck_view, AccessShareLock);
+		}
 		PushActiveSnapshot(GetTransactionSnapshot());
 		MemoryContextSwitchTo(context);
 		if (OidIsValid(stuck_view))

@@ -171,9 +171,9 @@ $stepper->query_until(qr/asked/, "\\echo asked\nSELECT streamx.step('stepped', 1
 eventually($node, q{SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%streamx.step(%' AND pid <> pg_backend_pid() AND wait_event_type = 'Lock'}, '1', 'who steps waits for who skips');
 $skipper->query_safe('COMMIT');
 $_->quit for $stepper, $skipper;
+shows($node, 'SELECT * FROM ahead, behind', '13|97|13|97', 'and skips the same');
 $node->safe_psql('postgres', "SELECT streamx.resume('stepped')");
 caught_up($node, 'stepped');
-shows($node, 'SELECT * FROM ahead, behind', '13|97|13|97', 'and skips the same');
 verified($node, $_) for qw(ahead behind);
 
 # A rebuild meets an older bad message again: it is skipped for the view that is named
