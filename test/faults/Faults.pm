@@ -195,6 +195,7 @@ sub limit
 	{
 		my $bytes = $limit eq 'now' ? address_space($pid) + 8 * 2**20 : $limit;
 
+		$world->{is_limited}{$pid} = 1 if $limit eq 'now';
 		system("prlimit --pid $pid --$resource=$bytes: 2>/dev/null");
 	}
 }

@@ -211,14 +211,17 @@ sub end_prepared
 	$self->{prepared_since} = \%since;
 }
 
-# Processes that ended by a signal that nobody sent, as the server's log says since the last time.
+# Processes that ended by a signal that nobody sent, as the server's log says since the last time; but for those that our limits end.
 sub crashes
 {
 	my ($self) = @_;
 	my $log = PostgreSQL::Test::Utils::slurp_file($self->node->logfile, $self->{log_read} // 0);
+	my $is_large;
 
+	$log =~ s/[^\n]*\z//;
 	$self->{log_read} += length($log);
-	return grep { /was terminated by signal (\d+)/ && $1 != 9 } split /\n/, $log;
+	$is_large = $log =~ /PANIC:.*File too large/;
+	return grep { /\(PID (\d+)\) was terminated by signal (\d+)/ && $2 != 9 && !$self->{is_limited}{$1} && !($2 == 6 && $is_large) } split /\n/, $log;
 }
 
 # ---- a round ----
