@@ -211,9 +211,9 @@ sx_progress_save(SxReader *reader)
 		"WHERE p.reader = $1 AND p.topic = $2 AND p.\"partition\" = n.\"partition\" "
 		"AND p.next_offset = n.stored_offset";
 	static const char *const insert =
-		/* as a foreign key would: the reader stays, or nothing is added */
-		"WITH own AS MATERIALIZED (SELECT r.reader FROM streamx.readers AS r "
-		"WHERE r.reader = $1 FOR KEY SHARE) "
+		/* the reader stays, or nothing is added; who has an older snapshot of it meets 40001 */
+		"WITH own AS (UPDATE streamx.readers AS r SET paused = r.paused "
+		"WHERE r.reader = $1 RETURNING r.reader) "
 		"INSERT INTO streamx.progress (reader, topic, \"partition\", start_offset, next_offset, "
 		"event_time, watermark, last_offset, fingerprint, filtered) "
 		"SELECT own.reader, $2, n.\"partition\", n.start_offset, n.next_offset, n.event_time, $7, "

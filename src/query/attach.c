@@ -394,6 +394,9 @@ sx_attach_check_positions(Oid stream)
 	if (!IsolationUsesXactSnapshot())
 		return;
 	sx_spi_begin(&spi);
+	/* first the readers: whether they have got partitions, which the snapshot does not have */
+	sx_spi_execute("SELECT FROM streamx.readers WHERE stream = $1 FOR NO KEY UPDATE",
+				   lengthof(types), types, values, NULL, false);
 	sx_spi_execute("SELECT FROM streamx.progress p JOIN streamx.readers r USING (reader)"
 				   " WHERE r.stream = $1 FOR NO KEY UPDATE OF p",
 				   lengthof(types), types, values, NULL, false);

@@ -160,15 +160,17 @@ shows($node, 'SELECT n FROM running', '23', 'a server option takes effect at onc
 CREATE FOREIGN TABLE again (amount int) SERVER kafka OPTIONS (topic 'orders');
 SELECT streamx.pause('again');
 CREATE VIEW before WITH (streamx.continuous) AS SELECT count(*) AS n FROM again;
+CREATE VIEW beside WITH (streamx.continuous) AS SELECT max(amount), count(*) AS n FROM again;
 END
 	$session = $node->background_psql('postgres');
 	$session->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM running');
 	$node->safe_psql('postgres', "SELECT streamx.resume('again')");
 	caught_up($node, 'again');
+	is($state_of->(q{streamx.pause('beside')}), '40001', 'a pause that has not seen the partitions found');
 	$session->query_safe('CREATE VIEW since WITH (streamx.continuous) AS SELECT sum(amount), count(*) AS n FROM again; COMMIT');
 	$session->quit;
 	caught_up($node, 'again');
-	shows($node, 'SELECT before.n, since.n FROM before, since', "$sent|$sent", 'a view that is made at REPEATABLE READ misses nothing');
+	shows($node, 'SELECT before.n, beside.n, since.n FROM before, beside, since', "$sent|$sent|$sent", 'a view that is made at REPEATABLE READ misses nothing');
 	eventually($node, q{SELECT count(DISTINCT reader) FROM streamx.view_streams WHERE stream = 'again'::regclass}, '1', 'and joins the other');
 	$node->safe_psql('postgres', 'DROP FOREIGN TABLE again CASCADE');
 }
