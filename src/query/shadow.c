@@ -142,6 +142,35 @@ enter(const SxRelations *relations, bool rejudge)
 	CommandCounterIncrement();
 }
 
+static void
+execute_about(const char *statement, Oid first, Oid second, int32 number)
+{
+	static const Oid types[] = {REGCLASSOID, REGCLASSOID, INT4OID};
+	Datum values[] = {ObjectIdGetDatum(first), ObjectIdGetDatum(second), Int32GetDatum(number)};
+	SxSpi spi;
+
+	sx_spi_begin(&spi);
+	sx_spi_execute(statement, 3, types, values, NULL, false);
+	sx_spi_end(&spi);
+}
+
+/*
+ * What the view's options of before have left: windows that were removed, though it removes none
+ * any more, and inputs that are kept, though it would not have to.
+ */
+static void
+keep_bookkeeping(Oid view, Oid shadow)
+{
+	execute_about("INSERT INTO streamx_internal.removal (view, state)"
+				  " SELECT v.view, v.state FROM streamx.views AS v WHERE v.view = $2 AND EXISTS"
+				  " (SELECT FROM streamx_internal.removal AS r WHERE r.view = $1)"
+				  " ON CONFLICT (view) DO NOTHING",
+				  view, shadow, 0);
+	execute_about("DELETE FROM streamx_internal.folding AS f WHERE f.view = $2 AND NOT EXISTS"
+				  " (SELECT FROM streamx_internal.folding AS o WHERE o.view = $1)",
+				  view, shadow, 0);
+}
+
 Oid
 sx_shadow_create(Oid relid, bool rejudge)
 {
@@ -156,24 +185,14 @@ sx_shadow_create(Oid relid, bool rejudge)
 	enter(&relations, rejudge);
 	sx_retention_enter(relations.visible);
 	sx_fold_enter(relations.visible);
+	CommandCounterIncrement();
+	keep_bookkeeping(relid, relations.visible);
 	CacheInvalidateRelcacheByRelid(relations.visible);
 	CommandCounterIncrement();
 	return relations.visible;
 }
 
 /* ---- where it begins ---- */
-
-static void
-execute_about(const char *statement, Oid first, Oid second, int32 number)
-{
-	static const Oid types[] = {REGCLASSOID, REGCLASSOID, INT4OID};
-	Datum values[] = {ObjectIdGetDatum(first), ObjectIdGetDatum(second), Int32GetDatum(number)};
-	SxSpi spi;
-
-	sx_spi_begin(&spi);
-	sx_spi_execute(statement, 3, types, values, NULL, false);
-	sx_spi_end(&spi);
-}
 
 void
 sx_shadow_attach(Oid view, Oid shadow)

@@ -5,7 +5,7 @@ SET client_min_messages = warning;
 SET timezone = 'UTC';
 CREATE SCHEMA swap;
 SET search_path = swap, public;
-SELECT plan(107);
+SELECT plan(111);
 CREATE ROLE regress_swap_owner;
 CREATE ROLE regress_swap_reader;
 GRANT ALL ON SCHEMA swap TO regress_swap_owner;
@@ -270,6 +270,20 @@ SELECT define('tumble', '');
 INSERT INTO lates VALUES ('2024-05-01 17:00', 6);
 SELECT results_eq('SELECT lower(w)::time, list FROM late_tumble WHERE lower(w) >= ''2024-05-01 14:00'' ORDER BY 1', $$VALUES ('14:00'::time, '{2}'::int[]), ('14:10', '{2}'), ('15:00', '{4}'), ('16:00', '{5}'), ('17:00', '{6}')$$, 'until they are not');
 SELECT is(inputs_of('late_tumble'), 1::bigint, 'then they are folded');
+
+-- What was removed stays so in a rebuild, too, when retention was taken away since; and what is there stays
+CREATE FOREIGN TABLE brief (at timestamptz, n int) SERVER streamx OPTIONS (event_time 'at', retain 'on');
+CREATE VIEW brief_tumble WITH (streamx.continuous, streamx.retention = '1 hour') AS SELECT tumble(at, '10 minutes') AS w, count(*) FROM brief GROUP BY 1;
+CREATE VIEW brief_hop WITH (streamx.continuous, streamx.retention = '1 hour') AS SELECT hop(at, '20 minutes', '10 minutes') AS w, count(*) FROM brief GROUP BY 1;
+INSERT INTO brief VALUES ('2024-05-01 10:00Z', 1);
+INSERT INTO brief VALUES ('2024-05-01 12:30Z', 2);
+CREATE OR REPLACE VIEW brief_tumble WITH (streamx.continuous) AS SELECT tumble(at, '10 minutes') AS w, count(*) FROM brief GROUP BY 1;
+CREATE OR REPLACE VIEW brief_hop WITH (streamx.continuous) AS SELECT hop(at, '20 minutes', '10 minutes') AS w, count(*) FROM brief GROUP BY 1;
+SELECT streamx.rebuild('brief_tumble'), streamx.rebuild('brief_hop', rejudge => true);
+SELECT results_eq('SELECT lower(w) FROM brief_tumble', ARRAY['2024-05-01 12:30Z'::timestamptz], 'a rebuild shows what was there');
+SELECT results_eq('SELECT lower(w) FROM brief_hop ORDER BY 1', ARRAY['2024-05-01 12:20Z'::timestamptz, '2024-05-01 12:30Z'], 'and nothing that was removed');
+SELECT is_empty($$SELECT * FROM streamx.verify('brief_tumble')$$, 'as verify says');
+SELECT is_empty($$SELECT * FROM streamx.verify('brief_hop')$$, 'of both');
 
 -- Nothing is left
 SET client_min_messages = error;
