@@ -121,7 +121,7 @@ forget_parts(FunctionCallInfo fcinfo, const char *const *statements)
 	value = heap_getattr(trigger->tg_trigtuple, 1, desc, &is_null);
 	sx_spi_begin_any_version(&spi);
 	for (; *statements != NULL; statements++)
-		sx_spi_execute(*statements, 1, &type, &value, NULL, false);
+		sx_spi_execute_latest(*statements, 1, &type, &value);
 	sx_spi_end(&spi);
 	return PointerGetDatum(NULL);
 }
@@ -137,9 +137,9 @@ forget(const char *known, const char *const *statements, Oid relid)
 	if (!catalog_is_whole())
 		return;
 	sx_spi_begin_any_version(&spi);
-	if (sx_spi_execute(known, 1, types, values, NULL, false) > 0)
+	if (sx_spi_execute_latest(known, 1, types, values) > 0)
 		for (; *statements != NULL; statements++)
-			sx_spi_execute(*statements, 1, types, values, NULL, false);
+			sx_spi_execute_latest(*statements, 1, types, values);
 	sx_spi_end(&spi);
 }
 

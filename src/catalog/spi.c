@@ -115,6 +115,18 @@ sx_spi_execute(const char *statement, int nargs, const Oid *types, const Datum *
 }
 
 uint64
+sx_spi_execute_latest(const char *statement, int nargs, const Oid *types, const Datum *values)
+{
+	SPIPlanPtr plan = find_plan(statement, nargs, types);
+	int result = SPI_execute_snapshot(plan, unconstify(Datum *, values), NULL, GetLatestSnapshot(),
+									  InvalidSnapshot, false, true, 0);
+
+	if (result < 0)
+		elog(ERROR, "could not execute \"%s\": %s", statement, SPI_result_code_string(result));
+	return SPI_processed;
+}
+
+uint64
 sx_spi_look_up(const char *statement, int nargs, const Oid *types, const Datum *values)
 {
 	volatile uint64 count = 0;

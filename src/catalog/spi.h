@@ -52,6 +52,13 @@ sx_spi_look_up(const char *statement, int nargs, const Oid *types, const Datum *
 extern bool sx_spi_is_looking_up(void);
 
 /*
+ * As sx_spi_execute, of what is there now, at REPEATABLE READ and SERIALIZABLE, too: as foreign keys do.
+ * For what follows from the catalog of PostgreSQL, which DDL sees as it is now.
+ */
+extern uint64
+sx_spi_execute_latest(const char *statement, int nargs, const Oid *types, const Datum *values);
+
+/*
  * The first column of a query's rows, none of them NULL, as OIDs, or as int4, in the current
  * memory context; not between the pair.
  */

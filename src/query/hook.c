@@ -250,9 +250,9 @@ has_views(Oid relid, bool with_windows)
 	SxSpi spi;
 
 	sx_spi_begin(&spi);
-	found = sx_spi_execute("SELECT FROM streamx.views v JOIN streamx.view_streams s USING (view)"
+	found = sx_spi_look_up("SELECT FROM streamx.views v JOIN streamx.view_streams s USING (view)"
 						   " WHERE s.stream = $1 AND (v.window_kind <> 'global' OR NOT $2)",
-						   2, types, values, NULL, false) > 0;
+						   2, types, values) > 0;
 	sx_spi_end(&spi);
 	return found;
 }
@@ -281,8 +281,8 @@ check_topic(Oid relid)
 	SxSpi spi;
 
 	sx_spi_begin(&spi);
-	is_other = sx_spi_execute("SELECT FROM streamx.readers WHERE stream = $1 AND topic <> $2", 2,
-							  types, values, NULL, false) > 0;
+	is_other = sx_spi_look_up("SELECT FROM streamx.readers WHERE stream = $1 AND topic <> $2", 2,
+							  types, values) > 0;
 	sx_spi_end(&spi);
 	if (is_other)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
