@@ -132,6 +132,9 @@ sx_attach_mark_change(int32 reader)
 	SxSpi spi;
 
 	sx_spi_begin(&spi);
+	/* one that has not begun has no positions */
+	sx_spi_execute("UPDATE streamx.readers SET paused = paused WHERE reader = $1", 1, &type, &value,
+				   NULL, false);
 	sx_spi_execute("UPDATE streamx.progress SET next_offset = next_offset WHERE reader = $1", 1,
 				   &type, &value, NULL, false);
 	sx_spi_end(&spi);
@@ -292,22 +295,27 @@ attach_kafka(Oid view, const SxStream *stream, const char *start)
 	bool found = false;
 	int64 reader = 0;
 
-	/* whether one has begun since, a snapshot from before does not tell; the view joins it later */
+	/*
+	 * Whether one has begun since, a snapshot from before does not tell; the view joins it later.
+	 * Nor does it join one whose last view is being dropped; who drops that later waits for us.
+	 */
 	if (!IsolationUsesXactSnapshot())
 		reader = query_int8(
-			"SELECT r.reader::bigint FROM streamx.readers r"
+			"UPDATE streamx.readers SET paused = paused WHERE reader = ("
+			"SELECT r.reader FROM streamx.readers r"
 			" WHERE r.stream = $1 AND r.topic = $3 AND NOT r.paused"
 			" AND EXISTS (SELECT FROM streamx.view_streams s JOIN streamx.views v USING (view)"
 			"             WHERE s.reader = r.reader AND v.start = $2)"
 			" AND NOT EXISTS (SELECT FROM streamx.view_streams s JOIN streamx.views v USING (view)"
-			"                 WHERE s.reader = r.reader AND (v.start <> $2 OR v.shadow_of IS NOT "
-			"NULL))"
+			"                 WHERE s.reader = r.reader"
+			"                 AND (v.start <> $2 OR v.shadow_of IS NOT NULL))"
 			" AND NOT EXISTS (SELECT FROM streamx.progress p"
 			"                 WHERE p.reader = r.reader AND p.next_offset <> p.start_offset)"
 			/* what the others have been told to skip, the view has not */
 			" AND NOT EXISTS (SELECT FROM streamx.view_streams s"
 			"                 JOIN streamx_internal.skip k USING (view) WHERE s.reader = r.reader)"
-			" ORDER BY r.reader LIMIT 1",
+			" ORDER BY r.reader LIMIT 1 FOR NO KEY UPDATE OF r SKIP LOCKED)"
+			" RETURNING reader::bigint",
 			3, types, values, &found);
 	if (!found)
 		reader = sx_reader_create(stream->relid, stream->topic);
@@ -412,6 +420,8 @@ sx_attach_leave(Oid view, bool is_paused)
 	int64 reader;
 	int64 stream;
 
+	/* who drops the last other view waits for us, or we for him: one must see what the other did */
+	sx_attach_mark_change(sx_reader_of_view(view)->id);
 	reader = query_int8("UPDATE streamx.readers r SET paused = r.paused OR $2"
 						" FROM streamx.view_streams s WHERE s.view = $1 AND s.reader = r.reader"
 						" AND NOT EXISTS (SELECT FROM streamx.view_streams o"
@@ -420,7 +430,6 @@ sx_attach_leave(Oid view, bool is_paused)
 						2, types, values, &found);
 	if (found)
 		return reader;
-	sx_attach_mark_change(sx_reader_of_view(view)->id);
 	reader = query_int8("INSERT INTO streamx.readers (stream, topic, paused, cluster)"
 						" SELECT r.stream, r.topic, $2, r.cluster FROM streamx.readers r"
 						" JOIN streamx.view_streams s USING (reader) WHERE s.view = $1"

@@ -356,6 +356,8 @@ take_reader(const Swap *swap)
 	execute(swap, "DELETE FROM streamx.view_streams WHERE view = $2");
 	if (swap->old_reader == swap->new_reader)
 		return;
+	/* of two who take the last views off a reader, one must see what the other did */
+	execute(swap, "UPDATE streamx.readers SET paused = paused WHERE reader = $3");
 	execute(swap, "UPDATE streamx.progress AS n SET"
 				  " event_time = GREATEST(n.event_time, o.event_time),"
 				  " watermark = GREATEST(n.watermark, o.watermark) FROM streamx.progress AS o"

@@ -253,6 +253,8 @@ move_views(const Pair *pair)
 				  " AND e.\"partition\" = d.\"partition\" AND e.\"offset\" = d.\"offset\"");
 	execute(pair, "UPDATE streamx_internal.dead_letter SET reader = $2 WHERE reader = $1");
 	execute(pair, "UPDATE streamx.view_streams SET reader = $2 WHERE reader = $1");
+	/* whoever has an older snapshot of the reader does not know all of its views */
+	execute(pair, "UPDATE streamx.readers SET paused = paused WHERE reader = $2 AND $1 > 0");
 	/* of two readers that joined each other before */
 	execute(pair, "DELETE FROM streamx_internal.view_start b USING streamx.view_streams s,"
 				  " streamx.progress o WHERE b.view = s.view AND s.reader = $2 AND o.reader = $2"
